@@ -1,0 +1,87 @@
+"""The error tree. Expected input never raises on the call path; these are for its edges.
+
+    GatewayError
+    ├── ConfigError            faults in YAML, list files or settings, all of them at once
+    ├── BadEntry               one number or prefix that cannot become an entry
+    ├── EntryError             a managed change that was refused
+    ├── ControlError           the control socket answered with an error, or not at all
+    ├── JournalError           an attempt could not be written
+    ├── StoreError             the attempt store could not be read or written
+    └── ProtocolError
+        ├── LocalProtocolError     our own bug: we were about to send something illegal
+        └── RemoteProtocolError    the peer's fault
+            ├── TooLong            a bound on bytes was passed
+            └── Malformed          bytes that no real PBX sends
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Everything this program raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong in one place of one file. Lines and columns count from 1; 0 is unknown."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
+class ConfigError(GatewayError):
+    """Configuration that cannot be used; carries every fault that was found."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class BadEntry(GatewayError):
+    """Text that is no usable number or prefix; the message proposes the ``+`` form if it can."""
+
+
+class EntryError(GatewayError):
+    """A change of managed entries that was refused."""
+
+
+class ControlError(GatewayError):
+    """The running gateway refused a request, or could not be reached."""
+
+
+class JournalError(GatewayError):
+    """An attempt could not be written to the journal."""
+
+
+class StoreError(GatewayError):
+    """The attempt store could not be read or written."""
+
+
+class ProtocolError(GatewayError):
+    """Bytes that break a protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to send something illegal: a bug of ours."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something illegal."""
+
+
+class TooLong(RemoteProtocolError):
+    """The peer passed a bound on bytes."""
+
+
+class Malformed(RemoteProtocolError):
+    """The peer sent bytes that no real PBX sends."""

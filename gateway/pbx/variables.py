@@ -1,0 +1,27 @@
+"""Every name that the gateway and a dialplan share. Docs and dialplans are tested against it."""
+
+from __future__ import annotations
+
+VERDICT = "CALLGATE_VERDICT"
+"""``allow`` or ``block``; unset is the outage branch."""
+RESPONSE = "CALLGATE_RESPONSE"
+"""The SIP status to reject with, 400-699; unset when allowed."""
+CAUSE = "CALLGATE_CAUSE"
+"""The Q.850 cause that makes this PBX send RESPONSE without an exact command; unset if allowed."""
+REASON = "CALLGATE_REASON"
+"""A code: ``list``, ``binding``, ``anonymous``, ``default``, ``emergency``, …"""
+LIST = "CALLGATE_LIST"
+"""The name of the list that decided."""
+ENTRY = "CALLGATE_ENTRY"
+"""The entry that decided, in its ``+`` form."""
+NUMBER = "CALLGATE_NUMBER"
+"""The remote party in E.164."""
+ATTEMPT = "CALLGATE_ATTEMPT"
+"""The id of the attempt in the log; the dialplan makes it inheritable."""
+FOR = "CALLGATE_FOR"
+"""Set by the dialplan, inheritable: the callee, in E.164, that an attempt was decided for."""
+STATUS = "CALLGATE_STATUS"
+"""The answer to a star code: ``added``, ``exists``, ``removed``, ``absent`` or ``refused``."""
+
+ANSWERED = (VERDICT, RESPONSE, CAUSE, REASON, LIST, ENTRY, NUMBER, ATTEMPT)
+"""The variables of an answer, in the order in which they are sent."""

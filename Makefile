@@ -1,0 +1,94 @@
+# Two commands matter: `make run` starts the gateway on loopback, `make test` proves it.
+# Everything is installed into .venv from the lock files, every download checked by its hash.
+# A stamp file stands for each finished installation, so that a second run starts at once.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+CONFIG ?= config/callgate.yaml
+PYTEST ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help run test check asterisk lock clean
+
+# The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
+# version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
+# without ensurepip; that is the one system package that people miss.
+define FIND_PYTHON
+found=; bare=; \
+for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python; do \
+  "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+  if "$$name" -c 'import ensurepip, venv' 2>/dev/null; then found=$$name; break; fi; \
+  bare=$${bare:-$$name}; \
+done; \
+if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+  echo "$$bare cannot make environments: the system package python3-venv is missing." >&2; \
+  echo "On Debian and Ubuntu:  sudo apt install python3-venv   then run make again." >&2; \
+  exit 1; \
+elif [ -z "$$found" ]; then \
+  echo "Callgate needs Python 3.11 or newer, and none was found." >&2; \
+  echo "On Debian and Ubuntu:  sudo apt install python3 python3-venv   or set PYTHON=/path/to/python3." >&2; \
+  exit 1; \
+fi
+endef
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
+	@exec $(VENV)/bin/callgate --config $(CONFIG) serve
+
+test: $(VENV)/.dev asterisk ## every check and every test, on a real Asterisk where one can be had
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest $(PYTEST)
+
+check: $(VENV)/.dev lint ## style, types, layers and unit tests, in under a minute
+	@$(PY) -m pytest -q tests/meta/test_layers.py tests/meta/test_files.py tests/unit
+
+.PHONY: lint
+lint: $(VENV)/.dev ## style and types
+	@$(VENV)/bin/ruff check gateway tests
+	@$(VENV)/bin/ruff format --check gateway tests
+	@$(VENV)/bin/mypy gateway tests
+
+# Without a Debian mirror the Asterisk tests skip and say why; under CI=true that is a failure.
+asterisk:
+	@if [ -x tests/asterisk/setup.sh ] && ! tests/asterisk/setup.sh; then \
+	  echo "Asterisk could not be set up: its tests will be skipped." >&2; \
+	  [ "$${CI:-}" != true ]; \
+	fi
+
+lock: $(VENV)/.dev ## resolve the dependencies of pyproject.toml anew into the lock files
+	@$(COMPILE) --extra fast -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra fast --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+# No index, host or local path may be written into a lock file.
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --upgrade \
+  --generate-hashes --allow-unsafe --strip-extras --all-build-deps --resolver=backtracking \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+clean: ## remove the environment, caches and build products (state/ is kept)
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build
+	@find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(FIND_PYTHON); \
+	echo "Making $(VENV) with $$($$found -V)"; \
+	"$$found" -m venv --clear $(VENV)
+
+# The project itself is installed last, as an editable package built by the locked hatchling.
+define INSTALL
+@echo "Installing from $(1)"
+@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+@touch $@
+endef
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(PY)
+	$(call INSTALL,requirements.lock)
+
+$(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml | $(PY)
+	$(call INSTALL,requirements-dev.lock)
+	@touch $(VENV)/.run

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.calls import Direction
@@ -208,11 +209,19 @@ class Policy:
     on_error: OnError = OnError()
     strict_scope: bool = True
     timezone: str = "UTC"
+    categories: tuple[ListDef, ...] = field(init=False)
+    """Category lists in file order."""
+    has_binding: bool = field(init=False)
+    has_shadow: bool = field(init=False)
+    has_other_party: bool = field(init=False)
+    """Whether any list looks at a party beside the remote one."""
 
-    @property
-    def categories(self) -> tuple[ListDef, ...]:
-        """Category lists in file order."""
-        return tuple(item for item in self.lists if item.match is not None)
+    def __post_init__(self) -> None:
+        learn = partial(object.__setattr__, self)
+        learn("categories", tuple(item for item in self.lists if item.match is not None))
+        learn("has_binding", any(item.binding for item in self.lists))
+        learn("has_shadow", any(item.mode is Mode.SHADOW for item in self.lists))
+        learn("has_other_party", any(item.party is not Party.REMOTE for item in self.lists))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +230,8 @@ class Verdict:
 
     ``party`` is ``caller``, ``callee`` or empty (no party was matched). ``entry`` is the text of
     the entry that decided and ``kind`` how it covers. ``response`` is the SIP status to send,
-    0 when allowed. ``number`` is the remote party in E.164, empty when it has none. ``note`` is
+    0 when allowed. ``number`` is the remote party in E.164, empty when it has none, ``caller`` and
+    ``callee`` both parties likewise. ``note`` is
     the reason text that people wrote on the entry or list. ``shadow`` is the verdict with shadow
     lists enforced, where it differs.
     """
@@ -237,6 +247,8 @@ class Verdict:
     note: str = ""
     response: int = 0
     number: str = ""
+    caller: str = ""
+    callee: str = ""
     campaign: str = ""
     unknown_scope: bool = False
     shadow: Verdict | None = None

@@ -1,0 +1,54 @@
+"""Why a call gets its verdict, step by step, in words: the same decision, told aloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.calls import Call
+from gateway.numbers import Kind, Number
+from gateway.policy.decide import Case, decide
+from gateway.policy.model import Policy, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict and the steps that led to it, in the order in which they were taken."""
+
+    verdict: Verdict
+    steps: tuple[str, ...]
+
+
+def explain(call: Call, policy: Policy) -> Explanation:
+    """Decide a call and tell every step. The verdict is that of ``decide``."""
+    steps: list[str] = [f"policy revision {policy.revision}; the call is {call.direction}"]
+    case = Case(call, policy, steps.append)
+    steps.append(f"trunk {case.trunk or 'none'}, campaign {case.campaign or 'none'}")
+    steps += [_read("caller", case.caller), _read("callee", case.callee)]
+    verdict = decide(call, policy)
+    case.verdict(shadow=False)
+    steps.append(conclusion(verdict))
+    if verdict.shadow is not None:
+        steps.append("with shadow lists enforced:")
+        case.verdict(shadow=True)
+        steps.append("would have been: " + conclusion(verdict.shadow))
+    return Explanation(verdict, tuple(steps))
+
+
+def _read(party: str, number: Number) -> str:
+    if number.kind is Kind.E164:
+        return f"the {party} {number.raw!r} reads as {number.e164}"
+    return f"the {party} {number.raw!r} reads as {number.kind}"
+
+
+def conclusion(verdict: Verdict) -> str:
+    """One line: what was decided, by what."""
+    parts = [f"{verdict.action}, reason {verdict.reason}"]
+    if verdict.response:
+        parts.append(f"SIP {verdict.response}")
+    if verdict.list:
+        parts.append(f"list {verdict.list}" + (f" entry {verdict.entry}" if verdict.entry else ""))
+    if verdict.origin:
+        parts.append(f"written at {verdict.origin}")
+    if verdict.note:
+        parts.append(f"note: {verdict.note}")
+    return ", ".join(parts)

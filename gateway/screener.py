@@ -1,0 +1,184 @@
+"""The only door through which a live call is decided: read the policy once, decide, journal.
+
+Nothing here waits. A verdict is journaled before it is handed back; when the journal fails the
+call is answered all the same, and the failure is counted and alarmed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway import numbers
+from gateway.attempts.journal import Journal
+from gateway.attempts.model import Attempt, Delivery, Shadow
+from gateway.calls import Call, Direction
+from gateway.errors import JournalError
+from gateway.metrics import Metrics
+from gateway.policy.decide import decide, default_response
+from gateway.policy.model import Action, Policy, Reason, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class PolicySource(Protocol):
+    """Where the live policy is read, once per call."""
+
+    @property
+    def current(self) -> Policy: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A verdict that stands in the journal (unless the journal failed) under this id."""
+
+    verdict: Verdict
+    attempt_id: str
+
+
+class Screener:
+    """Decides live calls of every frontend."""
+
+    def __init__(self, policies: PolicySource, journal: Journal, metrics: Metrics) -> None:
+        self._policies = policies
+        self._journal = journal
+        self._metrics = metrics
+        self._emergencies: dict[str, float] = {}
+
+    def screen(self, call: Call, frontend: str, *, started: float | None = None) -> Screened:
+        """Decide one call and journal it. Never raises.
+
+        ``started`` is the ``time.perf_counter()`` at which its request was whole.
+        """
+        started = time.perf_counter() if started is None else started
+        policy = self._policies.current
+        if self._emergencies and call.direction is Direction.INBOUND:
+            call = replace(call, emergency_at=self._emergencies.get(call.trunk, 0.0))
+        try:
+            verdict = decide(call, policy)
+        except Exception:
+            log.exception("cannot decide a call; answering on_error")
+            verdict = self._on_error(call, policy)
+        if verdict.reason is Reason.EMERGENCY:
+            self._emergencies[call.trunk] = call.at
+        return self._record(call, verdict, frontend, started)
+
+    def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
+        """Block a request that must not reach the decision: hostile, or without the secret."""
+        verdict = Verdict(
+            action=Action.BLOCK,
+            reason=reason,
+            revision=self._policies.current.revision,
+            response=403,
+            note=why,
+        )
+        return self._record(call, verdict, frontend, time.perf_counter())
+
+    def hostile(self, call: Call, frontend: str, why: str) -> Screened:
+        """Block a peer that sent what no honest dialplan sends."""
+        return self.refuse(call, frontend, Reason.HOSTILE, why)
+
+    def delivered(self, attempt_id: str, delivery: Delivery) -> None:
+        """Note what became of an answer."""
+        try:
+            self._journal.delivery(attempt_id, delivery, time.time())
+        except JournalError as error:
+            self._trouble(error)
+
+    def durable(self) -> Awaitable[None] | None:
+        """What an answer waits for before it leaves; None when nothing."""
+        return self._journal.pending_sync()
+
+    @property
+    def emergencies(self) -> dict[str, float]:
+        """When the last outbound emergency call was seen, by trunk (kept over a restart)."""
+        return self._emergencies
+
+    def _on_error(self, call: Call, policy: Policy) -> Verdict:
+        plan = policy.trunks.get(call.trunk, policy.plan)
+        outbound = call.direction is Direction.OUTBOUND
+        urgent = outbound and numbers.is_emergency(call.callee, plan, policy.emergency.extra)
+        action = Action.ALLOW if urgent else policy.on_error.action(call.direction)
+        blocked = action is Action.BLOCK
+        return Verdict(
+            action=action,
+            reason=Reason.EMERGENCY if urgent else Reason.ERROR,
+            revision=policy.revision,
+            response=default_response(Reason.ERROR, call.direction) if blocked else 0,
+        )
+
+    def _record(self, call: Call, verdict: Verdict, frontend: str, started: float) -> Screened:
+        attempt_id = self._journal.next_id(call.at)
+        elapsed = (time.perf_counter() - started) * 1e6
+        try:
+            self._journal.append(attempt_of(attempt_id, call, verdict, frontend, elapsed))
+        except JournalError as error:
+            self._trouble(error)
+        self._metrics.inc(
+            "callgate_calls_total",
+            frontend=frontend,
+            direction=call.direction.value,
+            verdict=verdict.action.value,
+            reason=verdict.reason.value,
+        )
+        if verdict.unknown_scope:
+            self._metrics.inc("callgate_unknown_scope_total")
+            log.warning("unknown trunk %r or campaign %r", call.trunk, call.campaign)
+        return Screened(verdict, attempt_id)
+
+    def _trouble(self, error: JournalError) -> None:
+        self._metrics.inc("callgate_journal_errors_total")
+        log.error("the journal failed: %s", error)
+
+
+def attempt_of(
+    attempt_id: str, call: Call, verdict: Verdict, frontend: str, elapsed_us: float
+) -> Attempt:
+    """The record of a decided call."""
+    would = verdict.shadow
+    return Attempt(
+        id=attempt_id,
+        at=call.at,
+        direction=call.direction.value,
+        verdict=verdict.action.value,
+        reason=verdict.reason.value,
+        revision=verdict.revision,
+        caller=call.caller,
+        caller_e164=verdict.caller,
+        callee=call.callee,
+        callee_e164=verdict.callee,
+        presentation=call.presentation.value,
+        trunk=call.trunk,
+        campaign=verdict.campaign or call.campaign,
+        extension=call.extension,
+        pbx=call.pbx,
+        channel_id=call.channel_id,
+        linked_id=call.linked_id,
+        caller_name=call.caller_name,
+        attestation=call.attestation,
+        party=verdict.party,
+        list=verdict.list,
+        entry=verdict.entry,
+        kind=verdict.kind,
+        origin=verdict.origin,
+        note=verdict.note,
+        response=verdict.response,
+        unknown_scope=verdict.unknown_scope,
+        shadow=would and shadow_of(would),
+        frontend=frontend,
+        elapsed_us=round(elapsed_us, 1),
+    )
+
+
+def shadow_of(would: Verdict) -> Shadow:
+    """What an attempt keeps of the verdict that shadow lists would have given."""
+    return Shadow(
+        verdict=would.action.value,
+        reason=would.reason.value,
+        list=would.list,
+        entry=would.entry,
+        response=would.response,
+    )

@@ -7,11 +7,11 @@ PY     := $(VENV)/bin/python
 CONFIG ?= config/callgate.yaml
 PYTEST ?=
 
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check asterisk lock clean
+.PHONY: help run test check lint asterisk lock clean
 
 # The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
 # version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
@@ -47,7 +47,6 @@ test: $(VENV)/.dev asterisk ## every check and every test, on a real Asterisk wh
 check: $(VENV)/.dev lint ## style, types, layers and unit tests, in under a minute
 	@$(PY) -m pytest -q tests/meta/test_layers.py tests/meta/test_files.py tests/unit
 
-.PHONY: lint
 lint: $(VENV)/.dev ## style and types
 	@$(VENV)/bin/ruff check gateway tests
 	@$(VENV)/bin/ruff format --check gateway tests

@@ -6,7 +6,7 @@
     ├── EntryError             a managed change that was refused
     ├── ControlError           the control socket answered with an error, or not at all
     ├── JournalError           an attempt could not be written
-    ├── StoreError             the attempt store could not be read or written
+    ├── StoreError             a store (attempts, managed entries) could not be read or written
     └── ProtocolError
         ├── LocalProtocolError     our own bug: we were about to send something illegal
         └── RemoteProtocolError    the peer's fault
@@ -64,7 +64,7 @@ class JournalError(GatewayError):
 
 
 class StoreError(GatewayError):
-    """The attempt store could not be read or written."""
+    """A store (attempts, managed entries) could not be read or written."""
 
 
 class ProtocolError(GatewayError):

@@ -51,15 +51,11 @@ def _histogram(name: str, help: str, *labels: str) -> Metric:
 
 
 METRICS: tuple[Metric, ...] = (
-    _counter(
-        "decisions",
-        "Calls that were decided.",
-        *("frontend", "direction", "verdict", "reason", "campaign"),
-    ),
+    _counter("calls", "Calls that were decided.", "frontend", "direction", "verdict", "reason"),
     _histogram("decision", "From the parsed request to the verdict.", "frontend"),
     _counter("decision_errors", "Calls answered by on_error: no decision was possible."),
     _counter("shadow_differences", "Calls that shadow lists would have decided otherwise.", "list"),
-    _counter("unknown_scope", "Calls that named an unknown trunk or campaign.", "direction"),
+    _counter("unknown_scope", "Calls that named an unknown trunk or campaign."),
     _counter("hostile_requests", "Requests no real PBX sends; they were blocked.", "frontend"),
     _counter("unanswered", "Peers that got no answer, by cause.", "frontend", "cause"),
     _counter("connections", "Connections accepted.", "frontend"),

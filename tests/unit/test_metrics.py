@@ -13,17 +13,16 @@ DECISION = {
     "direction": "inbound",
     "verdict": "block",
     "reason": "list",
-    "campaign": "",
 }
 
 
 def test_a_counter_adds_up_per_set_of_labels() -> None:
     metrics = Metrics()
-    metrics.inc("callgate_decisions_total", **DECISION)
-    metrics.inc("callgate_decisions_total", 2, **DECISION)
-    metrics.inc("callgate_decisions_total", **(DECISION | {"verdict": "allow"}))
-    assert metrics.value("callgate_decisions_total", **DECISION) == 3
-    assert metrics.value("callgate_decisions_total", **(DECISION | {"verdict": "allow"})) == 1
+    metrics.inc("callgate_calls_total", **DECISION)
+    metrics.inc("callgate_calls_total", 2, **DECISION)
+    metrics.inc("callgate_calls_total", **(DECISION | {"verdict": "allow"}))
+    assert metrics.value("callgate_calls_total", **DECISION) == 3
+    assert metrics.value("callgate_calls_total", **(DECISION | {"verdict": "allow"})) == 1
 
 
 def test_the_order_in_which_labels_are_given_does_not_matter() -> None:
@@ -59,9 +58,9 @@ def test_a_name_a_label_or_a_type_that_is_not_in_the_table_is_a_bug(
 
 def test_a_phone_number_never_becomes_a_label() -> None:
     metrics = Metrics()
-    metrics.inc("callgate_decisions_total", **(DECISION | {"campaign": "+33123456789"}))
+    metrics.inc("callgate_calls_total", **(DECISION | {"reason": "+33123456789"}))
     assert "33123456789" not in metrics.render()
-    assert metrics.value("callgate_decisions_total", **(DECISION | {"campaign": "masked"})) == 1
+    assert metrics.value("callgate_calls_total", **(DECISION | {"reason": "masked"})) == 1
 
 
 def test_past_the_limit_of_series_everything_is_counted_as_other() -> None:
@@ -109,7 +108,7 @@ def test_clearing_forgets_what_no_longer_exists() -> None:
 
 def test_a_snapshot_holds_every_sample_of_the_text() -> None:
     metrics = Metrics()
-    metrics.inc("callgate_decisions_total", **DECISION)
+    metrics.inc("callgate_calls_total", **DECISION)
     text = [line for line in metrics.render().splitlines() if not line.startswith("#")]
     assert [str(sample) for sample in metrics.snapshot()] == text
 

@@ -1,0 +1,97 @@
+"""The SQLite file of the managed entries: its schema, and how it is opened and written.
+
+WAL lets readers and a writer work at once; FULL makes a change survive a power cut before it is
+acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import StoreError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+
+_SCHEMA = """
+CREATE TABLE changes (
+    rev INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    who TEXT NOT NULL,
+    source TEXT NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('add', 'remove', 'edit', 'undo')),
+    before TEXT,
+    after TEXT,
+    undoes INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    list TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    digits TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    at REAL NOT NULL,
+    UNIQUE (list, kind, digits)
+) STRICT;
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open or create it, 0600. StoreError when that fails or a newer program wrote it.
+
+    SQLite gives its -wal and -shm files the mode of the database, so that is made first.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+    with translated():
+        db = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            _migrate(db, path)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    with immediate(db):
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"{path} was written by a newer version of this program")
+        if version == 0:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def immediate(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """A transaction that holds the write lock from its start; any exception takes it back."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of SQLite leave as StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"managed entries: {error}") from error

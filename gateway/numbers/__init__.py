@@ -1,0 +1,46 @@
+"""Phone numbers: reading them under a plan, entries of lists, emergency numbers, facts.
+
+What is exported here is the interface; the modules behind it are not.
+"""
+
+from gateway.numbers.emergency import emergency_numbers, is_emergency
+from gateway.numbers.entries import (
+    Inferred,
+    infer_entry,
+    read_number_entry,
+    read_prefix_entry,
+    read_short_entry,
+)
+from gateway.numbers.facts import (
+    REGIONS,
+    TYPES,
+    display,
+    is_possible,
+    is_valid,
+    region_of,
+    type_of,
+)
+from gateway.numbers.model import Kind, Number
+from gateway.numbers.plan import NumberPlan
+from gateway.numbers.read import read
+
+__all__ = [
+    "REGIONS",
+    "TYPES",
+    "Inferred",
+    "Kind",
+    "Number",
+    "NumberPlan",
+    "display",
+    "emergency_numbers",
+    "infer_entry",
+    "is_emergency",
+    "is_possible",
+    "is_valid",
+    "read",
+    "read_number_entry",
+    "read_prefix_entry",
+    "read_short_entry",
+    "region_of",
+    "type_of",
+]

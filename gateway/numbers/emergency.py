@@ -1,0 +1,72 @@
+"""Emergency numbers: exact, as dialled, tested before anything else is read.
+
+The rule: the dialled digits, or those left after the plan's stripping, are exactly an emergency
+number of the region. A ``+`` or a further digit makes it an ordinary number. Total.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from phonenumbers import PhoneMetadata
+
+from gateway.numbers.clean import RAW_LIMIT, clean
+from gateway.numbers.plan import NumberPlan
+
+EVERYWHERE = frozenset({"112", "911"})
+"""What counts where no region is configured."""
+
+LONGEST_EMERGENCY = 6
+
+
+def is_emergency(raw: str, plan: NumberPlan, extra: frozenset[str]) -> bool:
+    """Whether ``raw``, dialled on a trunk of ``plan``, calls for help. Never raises."""
+    if raw[:1] == "+" or (raw.isdigit() and len(raw) > _bound(plan, extra)):
+        return False
+    text = clean(raw).text if len(raw) <= RAW_LIMIT else ""
+    if not text or text[0] == "+":
+        return False
+    known = _matcher(plan.emergency_region)
+    return any(_is(digits, known, extra) for digits in (text, plan.stripped(text)))
+
+
+def _bound(plan: NumberPlan, extra: frozenset[str]) -> int:
+    longest = max(map(len, extra), default=0)
+    return max(longest, LONGEST_EMERGENCY) + plan.longest_strip
+
+
+def _is(digits: str, known: Callable[[str], object], extra: frozenset[str]) -> bool:
+    return digits in extra or (len(digits) <= LONGEST_EMERGENCY and known(digits) is not None)
+
+
+def emergency_numbers(region: str | None, extra: frozenset[str]) -> tuple[str, ...]:
+    """Every number that ``is_emergency`` accepts without stripping, sorted."""
+    return tuple(sorted(_all(region) | extra))
+
+
+@cache
+def _matcher(region: str | None) -> Callable[[str], object]:
+    return re.compile(_pattern(region)).fullmatch
+
+
+def _pattern(region: str | None) -> str:
+    if region is None:
+        return "|".join(sorted(EVERYWHERE))
+    metadata: Any = PhoneMetadata.short_metadata_for_region(region.upper(), None)
+    pattern = metadata.emergency.national_number_pattern if metadata and metadata.emergency else ""
+    return pattern or "(?!)"
+
+
+@cache
+def _all(region: str | None) -> frozenset[str]:
+    """Found by one search through all digit strings of 2 to 6 digits, a line each."""
+    expression = re.compile(f"^(?:{_pattern(region)})$", re.MULTILINE)
+    return frozenset(found[0] for found in expression.finditer(_every_short_string()))
+
+
+def _every_short_string() -> str:
+    sizes = range(2, LONGEST_EMERGENCY + 1)
+    return "\n".join(f"{value:0{size}}" for size in sizes for value in range(10**size))

@@ -1,0 +1,206 @@
+"""Entries of lists: a number or prefix as people write it, read once when a list is loaded.
+
+The rule: what is written without ``+`` must say by an international or trunk prefix what it is;
+anything doubtful is refused, and the message proposes the ``+`` form. Numbers are normalised as
+``read`` does it, prefixes textually, so that an entry never silently misses what it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phonenumbers import ValidationResult
+
+from gateway.errors import BadEntry
+from gateway.numbers.clean import clean
+from gateway.numbers.facts import is_valid
+from gateway.numbers.metadata import (
+    LONGEST,
+    SUPPORTED_REGIONS,
+    Rules,
+    international,
+    length_reason,
+    national,
+    rules_for,
+    rules_of_region,
+)
+from gateway.numbers.plan import after_international_prefix
+
+ZERO_KEPT = frozenset({"IT", "SM", "VA"})
+"""Regions whose numbers begin with a 0 that is dialled from everywhere."""
+TRANSFORMED = frozenset({"AR", "BR", "MX"})
+"""Regions where a national prefix comes with digits that change or vanish behind ``+``."""
+_PREFIXES = (ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What text without a type was taken for: ``kind`` is ``number`` or ``prefix``."""
+
+    kind: str
+    digits: str
+    warning: str = ""
+
+
+def read_number_entry(text: str, region: str | None) -> str:
+    """E.164 digits of one exact number; raises ``BadEntry``."""
+    digits = text[1:]
+    if (
+        text[:1] == "+"
+        and digits.isdigit()
+        and digits.isascii()
+        and (e164 := international(digits))
+    ):
+        return e164
+    digits, rules = _explicit(text, region)
+    e164 = international(digits) if rules is None else national(digits, rules.region, False)
+    if not e164:
+        raise BadEntry(_impossible(text, digits if rules is None else rules.code + digits))
+    return e164
+
+
+def read_prefix_entry(text: str, region: str | None) -> str:
+    """Digits that E.164 numbers begin with, normalised as text; raises ``BadEntry``."""
+    digits = text[1:]
+    if text[:1] != "+" or not digits.isdigit() or not digits.isascii():
+        digits, rules = _explicit(text, region)
+        if rules is not None:
+            digits = rules.code + _textual(text, digits, rules)
+    return _prefix(text, digits)
+
+
+def read_short_entry(text: str) -> str:
+    """Digits of an extension or short code, as they are dialled; raises ``BadEntry``."""
+    digits = clean(text).text
+    if not digits.isdigit() or len(digits) > LONGEST:
+        raise BadEntry(f"{text!r} is no short number: 1 to {LONGEST} digits, without +")
+    return digits
+
+
+def infer_entry(text: str, region: str | None) -> Inferred:
+    """Number or prefix, for sources that do not say which; raises ``BadEntry``.
+
+    A prefix ends in ``*`` or is too short to be a number, all else is a number.
+    """
+    text = text.strip()
+    if text.endswith("*"):
+        return Inferred("prefix", read_prefix_entry(text.rstrip("* "), region))
+    try:
+        digits = read_number_entry(text, region)
+    except BadEntry as fault:
+        digits = read_prefix_entry(text, region)
+        if length_reason(digits) in _PREFIXES:
+            return Inferred("prefix", digits)
+        return Inferred("number", digits, str(fault))
+    if is_valid(digits):
+        return Inferred("number", digits)
+    return Inferred("number", digits, f"+{digits} is in no range that is known to be in use")
+
+
+def _explicit(text: str, region: str | None) -> tuple[str, Rules | None]:
+    """Digits behind ``+``, or digits as dialled in a region whose rules come with them."""
+    cleaned = clean(text).text
+    if cleaned[:1] == "+":
+        return _behind_plus(text, cleaned[1:]), None
+    if not cleaned.isdigit():
+        raise BadEntry(f"{text!r} is no phone number: write it as +33123456789")
+    name = _region(region)
+    if behind := after_international_prefix(cleaned, name):
+        return _behind_plus(text, behind), None
+    if cleaned.startswith("00") and not cleaned.strip("0"):
+        raise BadEntry(f"{text!r} has nothing after the international prefix")
+    if name is None:
+        raise BadEntry(f"{text!r} needs a region or a +: write {_proposal(cleaned, None)}")
+    return _national_digits(text, cleaned, rules_of_region(name))
+
+
+def _national_digits(text: str, digits: str, rules: Rules) -> tuple[str, Rules]:
+    trunk = rules.trunk and digits.startswith(rules.trunk)
+    if rules.region in TRANSFORMED and trunk:
+        raise BadEntry(
+            f"{text!r} has a national prefix, which is ambiguous in {rules.region}: "
+            f"write {_proposal(digits, rules)}"
+        )
+    nanp = rules.code == "1" and len(digits) == 10
+    zero = rules.region in ZERO_KEPT and digits[0] == "0"
+    if not (trunk or nanp or zero):
+        raise BadEntry(
+            f"{text!r} has neither +, international prefix nor trunk prefix: "
+            f"write {_proposal(digits, rules)}"
+        )
+    return digits, rules
+
+
+def _behind_plus(text: str, digits: str) -> str:
+    if not digits:
+        raise BadEntry(f"{text!r} has nothing after +")
+    if not digits.isdigit():
+        raise BadEntry(f"{text!r} is no phone number: write it as +33123456789")
+    return digits
+
+
+def _textual(text: str, digits: str, rules: Rules) -> str:
+    """Drop the trunk prefix of a national form once."""
+    if not rules.trunk or not digits.startswith(rules.trunk):
+        return digits
+    rest = digits.removeprefix(rules.trunk)
+    if not rest:
+        raise BadEntry(f"{text!r} has nothing after the trunk prefix")
+    if rest.startswith("0"):
+        raise BadEntry(f"{text!r} is ambiguous: write it with + and the country code")
+    return rest
+
+
+def _prefix(text: str, digits: str) -> str:
+    if not digits:
+        raise BadEntry(f"{text!r} has nothing after +")
+    if digits[0] == "0":
+        raise BadEntry(f"{text!r}: no country code begins with 0")
+    if len(digits) > LONGEST:
+        raise BadEntry(f"{text!r} is longer than {LONGEST} digits")
+    rules = rules_for(digits)
+    if rules is None or not rules.trunk:
+        return digits
+    rest = digits[len(rules.code) :]
+    if not rest.startswith(rules.trunk) or rules.can_begin(rest):
+        return digits
+    return _without_kept_trunk(text, rest, rules)
+
+
+def _without_kept_trunk(text: str, rest: str, rules: Rules) -> str:
+    """``+330162`` is ``+33162``, as ``+330162…`` is read; ``+330`` alone would be all of it."""
+    shorter = rest.removeprefix(rules.trunk)
+    if not shorter or rules.region in TRANSFORMED:
+        raise BadEntry(
+            f"{text!r} keeps the national prefix {rules.trunk} behind the country code: "
+            f"write +{rules.code}{shorter}"
+        )
+    return rules.code + shorter
+
+
+def _region(name: str | None) -> str | None:
+    if name is not None and name.upper() not in SUPPORTED_REGIONS:
+        raise BadEntry(f"unknown region {name!r}: two letters of ISO 3166, such as FR")
+    return None if name is None else name.upper()
+
+
+def _proposal(digits: str, rules: Rules | None) -> str:
+    if rules is None:
+        found = international(digits)
+        return "+" + found if found else "+ and the country code before it"
+    return "+" + (
+        national(digits, rules.region, True) or international(digits) or rules.code + digits
+    )
+
+
+def _impossible(text: str, digits: str) -> str:
+    rules = rules_for(digits)
+    if rules is None:
+        return f"{text!r} is no possible number: no country code begins +{digits[:3]}"
+    reason = rules.reason(rules.significant(digits[len(rules.code) :]))
+    what = {
+        ValidationResult.TOO_SHORT: "too short",
+        ValidationResult.TOO_LONG: "too long",
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "without its area code",
+    }.get(reason, "of a length that does not exist")
+    return f"{text!r} is no possible number: {what} for +{rules.code}; is it a prefix?"

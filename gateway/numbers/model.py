@@ -1,0 +1,36 @@
+"""What reading a number yields: a value, also when it is no number. Nothing here raises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a raw string turned out to be."""
+
+    E164 = "e164"
+    SHORT = "short"
+    ANONYMOUS = "anonymous"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A raw string read under a plan.
+
+    ``digits`` is the key of every lookup: E.164 digits without plus (``e164``), the digits of an
+    extension or short code (``short``), and for ``invalid`` the bare digits if the string is
+    nothing but 1 to 15 of them, so that short entries still match; otherwise empty.
+    ``internal`` says that it matches an extension pattern of the plan.
+    """
+
+    raw: str
+    kind: Kind
+    digits: str = ""
+    internal: bool = False
+
+    @property
+    def e164(self) -> str:
+        """``+`` and the digits for an ``e164`` number, empty for every other kind."""
+        return "+" + self.digits if self.kind is Kind.E164 else ""

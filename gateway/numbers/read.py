@@ -1,0 +1,128 @@
+"""Reading a number: one total function from raw text and a plan to a ``Number``.
+
+The order: cleaning, extensions, the plan's stripping, ``+``, international prefix, then the
+plan's format. docs/numbers.md states it for people, with examples that a test runs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from gateway.numbers.clean import RAW_LIMIT, clean
+from gateway.numbers.facts import is_valid
+from gateway.numbers.metadata import LONGEST, international, national, short_code
+from gateway.numbers.model import Kind, Number
+from gateway.numbers.plan import NumberPlan
+
+STAND_IN = "266696687"
+"""ANONYMOUS on a keypad, which carriers send as ``+266696687`` (impossible in Lesotho)."""
+
+_SHORT_LIMIT = 8
+
+
+class _Meaning(NamedTuple):
+    kind: Kind
+    digits: str = ""
+    internal: bool = False
+
+
+_INVALID = _Meaning(Kind.INVALID)
+_ANONYMOUS = _Meaning(Kind.ANONYMOUS)
+
+
+def read(raw: str, plan: NumberPlan, *, extensions: bool = True) -> Number:
+    """Read ``raw`` as the trunk of ``plan`` writes numbers. Never raises.
+
+    ``extensions=False`` is for inbound callers: one that looks like an extension is none.
+    """
+    if len(raw) > RAW_LIMIT:
+        return Number(raw, Kind.INVALID)
+    return _read(raw, plan, extensions)
+
+
+@lru_cache(maxsize=8192)
+def _read(raw: str, plan: NumberPlan, extensions: bool) -> Number:
+    digits = raw[1:]
+    if raw[:1] == "+" and digits.isdigit() and digits.isascii() and (e164 := international(digits)):
+        return Number(raw, Kind.E164, e164)
+    return Number(raw, *_meaning(raw, plan, extensions))
+
+
+def _meaning(raw: str, plan: NumberPlan, extensions: bool) -> _Meaning:
+    text, context, anonymous = clean(raw)
+    if anonymous:
+        return _ANONYMOUS
+    if not text:
+        return _INVALID
+    if context and text.isdigit() and (e164 := international(context + text)):
+        return _Meaning(Kind.E164, e164)
+    return _dialled(text, plan, extensions)
+
+
+def _dialled(text: str, plan: NumberPlan, extensions: bool) -> _Meaning:
+    if extensions and plan.is_extension(text):
+        return _extension(text)
+    stripped = plan.stripped(text)
+    if stripped == text:
+        return _interpreted(text, plan)
+    if extensions and plan.is_extension(stripped):
+        return _extension(stripped)
+    meaning = _interpreted(stripped, plan)
+    if meaning.kind is Kind.INVALID:
+        whole = _interpreted(text, plan)
+        return meaning if whole.kind is Kind.INVALID else whole
+    return meaning
+
+
+def _extension(text: str) -> _Meaning:
+    return _Meaning(Kind.SHORT, text if text.isdigit() else "", internal=True)
+
+
+def _interpreted(text: str, plan: NumberPlan) -> _Meaning:
+    if text[0] == "+":
+        return _after_plus(text.lstrip("+"))
+    if not text.isdigit():
+        return _INVALID
+    if not text.strip("0"):
+        return _ANONYMOUS
+    meaning = _after_plus(plan.after_international_prefix(text))
+    return _bare(text, plan) if meaning.kind is Kind.INVALID else meaning
+
+
+def _after_plus(digits: str) -> _Meaning:
+    """No country code begins with 0, so that ``+00`` can only be a doubled prefix."""
+    if not digits.isdigit():
+        return _INVALID
+    if not digits.strip("0") or digits == STAND_IN:
+        return _ANONYMOUS
+    e164 = international(digits.removeprefix("00"))
+    return _Meaning(Kind.E164, e164) if e164 else _INVALID
+
+
+def _bare(text: str, plan: NumberPlan) -> _Meaning:
+    possible, valid = _short(text, plan.region)
+    e164 = _national(text, plan)
+    if valid and not (e164 and is_valid(e164)):
+        return _Meaning(Kind.SHORT, text)
+    if not e164 and plan.format != "national":
+        meaning = _after_plus(text)
+        if meaning.kind is not Kind.INVALID:
+            return meaning
+    if e164:
+        return _Meaning(Kind.E164, e164)
+    if possible:
+        return _Meaning(Kind.SHORT, text)
+    return _Meaning(Kind.INVALID, text if len(text) <= LONGEST else "")
+
+
+def _national(text: str, plan: NumberPlan) -> str:
+    if plan.region is None or plan.format == "e164" or len(text) > 2 * LONGEST:
+        return ""
+    return national(text, plan.region, plan.format == "auto")
+
+
+def _short(text: str, region: str | None) -> tuple[bool, bool]:
+    if region is None or len(text) > _SHORT_LIMIT:
+        return False, False
+    return short_code(text, region)

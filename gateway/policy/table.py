@@ -17,7 +17,7 @@ from gateway.policy.columns import Column
 from gateway.policy.model import Action, Entry, EntryKind, ListDef, Origin
 
 WIDTH = 18
-_PADDING = tuple(10 ** (WIDTH - length) for length in range(WIDTH + 1))
+_PADDING: tuple[int, ...] = tuple(10 ** (WIDTH - length) for length in range(WIDTH + 1))
 SECTIONS = tuple(EntryKind)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 VERDICT = "CALLGATE_VERDICT"
 """``allow`` or ``block``; unset is the outage branch."""
 RESPONSE = "CALLGATE_RESPONSE"
@@ -21,7 +23,19 @@ ATTEMPT = "CALLGATE_ATTEMPT"
 FOR = "CALLGATE_FOR"
 """Set by the dialplan, inheritable: the callee, in E.164, that an attempt was decided for."""
 STATUS = "CALLGATE_STATUS"
-"""The answer to a star code: ``added``, ``exists``, ``removed``, ``absent`` or ``refused``."""
+"""The answer to a star code: ``added``, ``exists``, ``removed``, ``absent`` or ``refused``.
+A probe is answered ``ok``."""
 
 ANSWERED = (VERDICT, RESPONSE, CAUSE, REASON, LIST, ENTRY, NUMBER, ATTEMPT)
 """The variables of an answer, in the order in which they are sent."""
+
+_sendable = re.compile(r"[A-Za-z0-9+._ -]{0,80}").fullmatch
+_unsendable = re.compile(r"[^A-Za-z0-9+._ -]+")
+
+
+def clean(value: str) -> str:
+    """What may be sent of a value: ``[A-Za-z0-9+._ -]``, at most 80 bytes; the rest is dropped.
+
+    For names and codes of our own. A caller's raw text is never sent, not even cleaned.
+    """
+    return value if _sendable(value) else _unsendable.sub("", value)[:80]

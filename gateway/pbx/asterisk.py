@@ -1,0 +1,261 @@
+"""Asterisk's URL to a ``Call``, and a ``Verdict`` to channel variables. Pure.
+
+    screen/<direction>/<trunk>/<campaign>/<caller>/<callee>/<pres>[/key=value…]
+    entry/<block|unblock>/<number>[/by=<extension>][/key=<secret>]
+    probe
+
+Rule 1: the dialplan writes every part through ``URIENCODE``, so a bad ``%xx``, bytes that are
+not UTF-8, a control character, an unknown key or a missing part is no dialplan of ours: hostile.
+Rule 2: what is kept of a hostile URL is for the record only; a part that cannot be read is kept
+as it came, encoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from gateway.calls import Call, Direction, Presentation
+from gateway.pbx import variables
+from gateway.pbx.variables import clean
+from gateway.policy.model import Verdict
+
+PBX: Final = "asterisk"
+
+CAUSES: Final[Mapping[int, int]] = {
+    403: 21,
+    404: 1,
+    410: 22,
+    480: 19,
+    484: 28,
+    486: 17,
+    488: 58,
+    500: 38,
+    501: 29,
+    502: 27,
+    503: 34,
+}
+"""SIP status to the Q.850 cause for which chan_pjsip sends it (hangup_cause2sip)."""
+OTHER_CAUSE: Final = 16
+"""Every other status: chan_pjsip sends 603 for it."""
+_NEVER_SENT: Final = frozenset({401, 407, 408, 487})
+_FALLBACK_RESPONSE: Final = 603
+
+_FIXED_PARTS: Final = 7
+_OPTIONS: Final = frozenset({"ext", "id", "name", "attest", "key", "mode", "outage"})
+_ENTRY_OPTIONS: Final = frozenset({"by", "key"})
+_illegal = re.compile(
+    r"[\x00-\x1f\x7f]"  # a control character, or encoded
+    r"|%(?:[01][0-9A-Fa-f]|7[Ff]|(?![0-9A-Fa-f]{2}))"  # … or a % without two hex digits
+).search
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenRequest:
+    """A call to screen. ``report``: it has happened already and is only decided and recorded."""
+
+    call: Call
+    key: str = ""
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRequest:
+    """A star code: ``op`` is ``block`` or ``unblock``, ``number`` raw, ``by`` an extension."""
+
+    op: str
+    number: str
+    by: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """Somebody asks whether the gateway answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A hostile request. ``call`` holds what could be read of it, for the record only."""
+
+    why: str
+    call: Call
+
+
+AgiRequest = ScreenRequest | EntryRequest | ProbeRequest | Refused
+
+
+class _Bad(Exception):
+    """Why a URL is hostile."""
+
+
+def read_request(path: str, *, at: float, channel_id: str = "") -> AgiRequest:
+    """What a URL asks for. Total: whatever cannot be read is ``Refused``.
+
+    ``path`` is what follows the host, still encoded; ``at`` the time of receipt (UTC seconds).
+    """
+    try:
+        if _illegal(path):
+            raise _Bad("a control character or a bad escape in the URL")
+        parts = path.split("/")
+        if parts[0] == "screen":
+            return _screen(parts, at, channel_id)
+        if parts[0] == "entry":
+            return _entry(parts)
+        if parts == ["probe"]:
+            return ProbeRequest()
+        raise _Bad("an unknown URL")
+    except _Bad as bad:
+        return refused(path, str(bad), at=at, channel_id=channel_id)
+
+
+def refused(path: str, why: str, *, at: float, channel_id: str = "") -> Refused:
+    """A hostile request, with what its URL still tells.
+
+    With no legible direction the call counts as inbound: that is where attackers are.
+    """
+    parts = path.split("/")
+    parts += [""] * (_FIXED_PARTS - len(parts))
+    if parts[0] != "screen":
+        parts = [""] * _FIXED_PARTS
+    _, direction, trunk, campaign, caller, callee, presentation = parts[:_FIXED_PARTS]
+    call = Call(
+        direction=Direction.OUTBOUND if direction == "outbound" else Direction.INBOUND,
+        caller=_salvaged(caller),
+        callee=_salvaged(callee),
+        at=at,
+        trunk=_scope(_salvaged(trunk)),
+        campaign=_scope(_salvaged(campaign)),
+        presentation=_presentation(presentation),
+        pbx=PBX,
+        channel_id=channel_id,
+    )
+    return Refused(why, call)
+
+
+def screen_path(
+    direction: str,
+    trunk: str,
+    campaign: str,
+    caller: str,
+    callee: str,
+    pres: str = "allowed",
+    /,
+    **options: str,
+) -> str:
+    """The path that a dialplan writes; the inverse of ``read_request``."""
+    parts = (direction, trunk or "-", campaign or "-", caller, callee, pres)
+    tail = (f"{key}={_encoded(value)}" for key, value in options.items())
+    return "/".join(("screen", *map(_encoded, parts), *tail))
+
+
+def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
+    """The variables that tell a dialplan a verdict. Empty ones are left out."""
+    response = _response(verdict)
+    values = {
+        variables.VERDICT: verdict.action.value,
+        variables.RESPONSE: str(response) if response else "",
+        variables.CAUSE: str(CAUSES.get(response, OTHER_CAUSE)) if response else "",
+        variables.REASON: verdict.reason.value,
+        variables.LIST: verdict.list,
+        variables.ENTRY: verdict.entry,
+        variables.NUMBER: verdict.number,
+        variables.ATTEMPT: attempt_id,
+    }
+    return {name: clean(value) for name, value in values.items() if value}
+
+
+def status(text: str) -> dict[str, str]:
+    """The answer to a star code or a probe."""
+    return {variables.STATUS: clean(text)}
+
+
+def _response(verdict: Verdict) -> int:
+    """The SIP status to reject with; 0 when allowed."""
+    if not verdict.blocked:
+        return 0
+    legal = 400 <= verdict.response <= 699 and verdict.response not in _NEVER_SENT
+    return verdict.response if legal else _FALLBACK_RESPONSE
+
+
+def _screen(parts: list[str], at: float, channel_id: str) -> ScreenRequest:
+    if len(parts) < _FIXED_PARTS:
+        raise _Bad("parts of the URL are missing")
+    _, direction, trunk, campaign, caller, callee, presentation = parts[:_FIXED_PARTS]
+    if direction not in ("inbound", "outbound"):
+        raise _Bad("an unknown direction")
+    options = _options(parts[_FIXED_PARTS:], _OPTIONS)
+    mode = options.get("mode", "")
+    if mode not in ("", "report"):
+        raise _Bad("an unknown mode")
+    call = Call(
+        direction=Direction(direction),
+        caller=_decoded(caller),
+        callee=_decoded(callee),
+        at=at,
+        trunk=_scope(_decoded(trunk)),
+        campaign=_scope(_decoded(campaign)),
+        extension=options.get("ext", ""),
+        pbx=PBX,
+        channel_id=channel_id,
+        linked_id=options.get("id", ""),
+        presentation=_presentation(_decoded(presentation)),
+        caller_name=options.get("name", ""),
+        attestation=options.get("attest", ""),
+    )
+    return ScreenRequest(call, key=options.get("key", ""), report=mode == "report")
+
+
+def _entry(parts: list[str]) -> EntryRequest:
+    if len(parts) < 3 or parts[1] not in ("block", "unblock"):
+        raise _Bad("an unknown star code")
+    # An empty part stands for an option that was not given: …/<number>//key=<secret>.
+    options = _options([part for part in parts[3:] if part], _ENTRY_OPTIONS)
+    number = _decoded(parts[2])
+    return EntryRequest(parts[1], number, options.get("by", ""), options.get("key", ""))
+
+
+def _options(parts: list[str], known: frozenset[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in parts:
+        key, separator, value = part.partition("=")
+        if not separator or key not in known or key in options:
+            raise _Bad("an option that is unknown, malformed or given twice")
+        # A name is recorded, never matched, and honest old phones write it in Latin-1.
+        options[key] = _decoded(value, "replace" if key == "name" else "strict")
+    return options
+
+
+def _scope(name: str) -> str:
+    return "" if name == "-" else name
+
+
+def _presentation(text: str) -> Presentation:
+    """``CALLERID(pres)``: what is neither withheld nor unavailable may be shown."""
+    if text.startswith("prohib"):
+        return Presentation.RESTRICTED
+    return Presentation.UNAVAILABLE if text == "unavailable" else Presentation.ALLOWED
+
+
+def _decoded(part: str, errors: str = "strict") -> str:
+    if "%" not in part:
+        return part
+    try:
+        return unquote_to_bytes(part).decode("utf-8", errors)
+    except UnicodeDecodeError:
+        raise _Bad("an escape that is not UTF-8") from None
+
+
+def _salvaged(part: str) -> str:
+    try:
+        return part if _illegal(part) else _decoded(part)
+    except _Bad:
+        return part
+
+
+def _encoded(part: str) -> str:
+    """As Asterisk's ``URIENCODE`` does it (ast_uri_http)."""
+    return quote(part, safe="-_.!~*'()")

@@ -1,0 +1,258 @@
+"""The server's side of AGI: bytes in, events out. No sockets, clocks or logs here.
+
+Asterisk sends an environment, a blank line, and then answers one command at a time.
+
+Rule 1: the facts of a call are in the URL, on lines 2 and 3, before any byte of the caller's.
+Lines from ``agi_callerid`` on can hold what a caller wrote, newlines and blank lines included
+(a ``From`` with ``%0A``): their keys are checked, their values are never handed out.
+Rule 2: an environment whose keys are not exactly Asterisk's, in order, is hostile, and so are
+bytes after it before our first command. After that nothing of it is trusted but its URL.
+Rule 3: a peer whose first line is not Asterisk's is not Asterisk: an error, not an event.
+Rule 4: the events depend on the bytes alone, never on how they were cut into reads.
+Rule 5: one command is in flight at a time: Asterisk stalls on a second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from gateway.errors import LocalProtocolError, Malformed, TooLong
+from gateway.protocols.agi_command import mset
+from gateway.protocols.agi_reply import HANGUP, Hangup, Reply, ReplyReader
+from gateway.protocols.buffer import Buffer
+
+MAX_ENVIRONMENT: Final = 16 * 1024
+"""Bytes of an environment; a real one has about 800."""
+MAX_REPLY_LINE: Final = 4096
+MAX_AFTER: Final = 64 * 1024
+"""Bytes read after the environment in all: replies, or what follows a hostile environment."""
+
+FIRST_LINE: Final = b"agi_network: yes"
+_KEYS: Final = tuple(
+    f"agi_{key}: ".encode()
+    for key in (
+        *("network", "network_script", "request", "channel", "language", "type", "uniqueid"),
+        *("version", "callerid", "calleridname", "callingpres", "callingani2", "callington"),
+        *("callingtns", "dnid", "rdnis", "context", "extension", "priority", "enhanced"),
+        *("accountcode", "threadid"),
+    )
+)
+"""In the order of ``setup_env`` in res/res_agi.c, the same in Asterisk 16 to 22."""
+_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION = 3, 5, 6, 7
+
+
+class NeedData(Enum):
+    """No event until more bytes arrive."""
+
+    NEED_DATA = auto()
+
+
+NEED_DATA: Final = NeedData.NEED_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole and honest environment.
+
+    ``path`` is what follows the host in the URL, as the dialplan wrote it: nothing is decoded.
+    """
+
+    path: str
+    channel: str
+    unique_id: str
+    version: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """What no Asterisk with an honest caller sends. ``path`` is empty when no URL was whole."""
+
+    why: str
+    path: str = ""
+
+
+Event = Request | Hostile | Reply | Hangup | NeedData
+
+
+class _State(Enum):
+    ENVIRONMENT = auto()
+    REQUESTED = auto()  # a whole environment was read; a command is ours to send
+    WAITING = auto()  # our command is out
+    HOSTILE = auto()  # nothing is believed any more but the very last line
+    DONE = auto()
+
+
+class AgiServer:
+    """One AGI session as its server sees it.
+
+    Feed it with ``receive`` (and ``receive_eof``), call ``next_event`` until it returns
+    ``NEED_DATA``, and write what ``command`` returns in one write.
+    """
+
+    __slots__ = ("_after", "_buffer", "_path", "_replies", "_sent", "_state")
+
+    def __init__(self) -> None:
+        self._state = _State.ENVIRONMENT
+        self._buffer = Buffer(MAX_ENVIRONMENT)
+        self._replies = ReplyReader()
+        self._path = ""
+        self._after = 0
+        self._sent = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte of an environment is waiting for the rest of it."""
+        return self._state is _State.ENVIRONMENT and len(self._buffer) > 0
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        self._after += len(data)
+        self._buffer.extend(data)
+
+    def next_event(self) -> Event:
+        """The next event, or ``NEED_DATA``.
+
+        Raises:
+            RemoteProtocolError: this peer is not Asterisk, or not in its senses.
+        """
+        event: Event = NEED_DATA
+        if self._state is _State.ENVIRONMENT:
+            return self._next_environment()
+        if self._state is _State.WAITING:
+            event = self._next_reply()
+        elif self._state is _State.REQUESTED and len(self._buffer):
+            event = self._early()
+        if event is NEED_DATA and self._after > MAX_AFTER:
+            raise TooLong(f"more than {MAX_AFTER} bytes after the environment")
+        return event
+
+    def receive_eof(self) -> Event:
+        """The peer has closed: the reply that a hostile session ended with, if it is one.
+
+        A forged environment puts lines of the caller's before the reply to our command, so only
+        the last line can be that reply. Otherwise ``NEED_DATA``: there is none.
+        """
+        if self._state is not _State.HOSTILE or not self._sent:
+            return NEED_DATA
+        self._state = _State.DONE
+        lines = [line for line in self._buffer.drain().split(b"\n")[-8:] if line != HANGUP]
+        if len(lines) < 2 or lines[-1]:
+            return NEED_DATA
+        try:
+            return ReplyReader().read(lines[-2]) or NEED_DATA
+        except Malformed:
+            return NEED_DATA
+
+    def command(self, values: Mapping[str, str]) -> bytes:
+        """The line that sets these variables, for one single write.
+
+        Raises:
+            LocalProtocolError: it is not our turn, or ``mset`` refuses the values.
+        """
+        if self._sent or self._state not in (_State.REQUESTED, _State.HOSTILE):
+            raise LocalProtocolError("a command is sent once, after the environment")
+        line = mset(values)
+        self._sent = True
+        if self._state is _State.REQUESTED:
+            self._state = _State.WAITING
+            self._buffer.limit = MAX_REPLY_LINE
+        return line
+
+    def _next_environment(self) -> Event:
+        if not self._buffer.startswith(FIRST_LINE):
+            raise Malformed("not the first line of an AGI environment")
+        try:
+            block = self._buffer.take(b"\n\n")
+        except TooLong as error:
+            return self._oversize(error)
+        if block is None:
+            return NEED_DATA
+        self._after = len(self._buffer)
+        return self._read(block)
+
+    def _read(self, block: bytes) -> Event:
+        lines = block.split(b"\n")
+        path = _path_of(lines)
+        if path is None:
+            return self._hostile("no URL that its two lines agree on")
+        self._path = path
+        fault = "a NUL" if b"\0" in block else _fault_of(lines)
+        if fault:
+            return self._hostile(fault)
+        self._state = _State.REQUESTED
+        return Request(
+            path,
+            channel=_value(lines, _CHANNEL),
+            unique_id=_value(lines, _UNIQUE_ID),
+            version=_value(lines, _VERSION),
+            type=_value(lines, _TYPE),
+        )
+
+    def _oversize(self, error: TooLong) -> Event:
+        # A caller can make an environment long (Diversion has no bound), so a peer that has
+        # named its call is blocked; it must not reach the outage branch that way.
+        path = _path_of(self._buffer.head().split(b"\n")[:-1])
+        if path is None:
+            raise error
+        self._path = path
+        return self._hostile(str(error))
+
+    def _early(self) -> Event:
+        """Bytes between the environment and our command: a hangup, or hostile."""
+        if not self._buffer.startswith(HANGUP + b"\n"):
+            return self._hostile("bytes between the environment and the first command")
+        if len(self._buffer) <= len(HANGUP):
+            return NEED_DATA
+        self._buffer.take(b"\n")
+        return Hangup()
+
+    def _hostile(self, why: str) -> Hostile:
+        self._state = _State.HOSTILE
+        return Hostile(why, self._path)
+
+    def _next_reply(self) -> Event:
+        while (line := self._buffer.take(b"\n")) is not None:
+            event = self._replies.read(line)
+            if isinstance(event, Reply):
+                self._state = _State.DONE
+            if event is not None:
+                return event
+        return NEED_DATA
+
+
+def _path_of(lines: list[bytes]) -> str | None:
+    """The path that lines 2 and 3 agree on; None when they do not, or are not UTF-8."""
+    if len(lines) < 3 or lines[0] != FIRST_LINE:
+        return None
+    script, request = lines[1], lines[2]
+    if not script.startswith(_KEYS[1]) or not request.startswith(_KEYS[2]):
+        return None
+    path = script[len(_KEYS[1]) :]
+    scheme, separator, rest = request[len(_KEYS[2]) :].partition(b"://")
+    if scheme not in (b"agi", b"hagi") or not separator or rest.partition(b"/")[2] != path:
+        return None
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _fault_of(lines: list[bytes]) -> str:
+    """What is wrong with the keys of an environment; empty when nothing is."""
+    if len(lines) < len(_KEYS):
+        return f"an environment of {len(lines)} lines"
+    for line, key in zip(lines, _KEYS, strict=False):
+        if not line.startswith(key):
+            return f"no {key[:-2].decode()} where Asterisk has it"
+    for number, line in enumerate(lines[len(_KEYS) :], start=1):
+        if not line.startswith(b"agi_arg_%d: " % number):
+            return f"no agi_arg_{number} where Asterisk has it"
+    return ""
+
+
+def _value(lines: list[bytes], place: int) -> str:
+    return lines[place][len(_KEYS[place]) :].decode("utf-8", "replace")

@@ -61,6 +61,7 @@ class Screener:
             verdict = decide(call, policy)
         except Exception:
             log.exception("cannot decide a call; answering on_error")
+            self._metrics.inc("callgate_decision_errors_total")
             verdict = self._on_error(call, policy)
         if verdict.reason is Reason.EMERGENCY:
             self._emergencies[call.trunk] = call.at
@@ -79,10 +80,12 @@ class Screener:
 
     def hostile(self, call: Call, frontend: str, why: str) -> Screened:
         """Block a peer that sent what no honest dialplan sends."""
+        self._metrics.inc("callgate_hostile_requests_total", frontend=frontend)
         return self.refuse(call, frontend, Reason.HOSTILE, why)
 
     def delivered(self, attempt_id: str, delivery: Delivery) -> None:
         """Note what became of an answer."""
+        self._metrics.inc("callgate_deliveries_total", delivery=delivery.value)
         try:
             self._journal.delivery(attempt_id, delivery, time.time())
         except JournalError as error:
@@ -112,22 +115,30 @@ class Screener:
 
     def _record(self, call: Call, verdict: Verdict, frontend: str, started: float) -> Screened:
         attempt_id = self._journal.next_id(call.at)
-        elapsed = (time.perf_counter() - started) * 1e6
+        elapsed = time.perf_counter() - started
         try:
-            self._journal.append(attempt_of(attempt_id, call, verdict, frontend, elapsed))
+            self._journal.append(attempt_of(attempt_id, call, verdict, frontend, elapsed * 1e6))
         except JournalError as error:
             self._trouble(error)
-        self._metrics.inc(
+        self._count(call, verdict, frontend, elapsed)
+        return Screened(verdict, attempt_id)
+
+    def _count(self, call: Call, verdict: Verdict, frontend: str, elapsed: float) -> None:
+        metrics = self._metrics
+        metrics.inc(
             "callgate_calls_total",
             frontend=frontend,
             direction=call.direction.value,
             verdict=verdict.action.value,
             reason=verdict.reason.value,
         )
+        metrics.observe("callgate_decision_seconds", elapsed, frontend=frontend)
+        if verdict.shadow is not None:
+            deciding = verdict.shadow.list or verdict.list
+            metrics.inc("callgate_shadow_differences_total", list=deciding)
         if verdict.unknown_scope:
-            self._metrics.inc("callgate_unknown_scope_total")
+            metrics.inc("callgate_unknown_scope_total")
             log.warning("unknown trunk %r or campaign %r", call.trunk, call.campaign)
-        return Screened(verdict, attempt_id)
 
     def _trouble(self, error: JournalError) -> None:
         self._metrics.inc("callgate_journal_errors_total")
@@ -167,7 +178,7 @@ def attempt_of(
         note=verdict.note,
         response=verdict.response,
         unknown_scope=verdict.unknown_scope,
-        shadow=would and shadow_of(would),
+        shadow=shadow_of(would) if would else None,
         frontend=frontend,
         elapsed_us=round(elapsed_us, 1),
     )

@@ -1,0 +1,140 @@
+"""The one door: every call is journaled before it is answered, and nothing stops an answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from gateway.attempts.journal import Journal
+from gateway.attempts.model import Delivery
+from gateway.calls import Call
+from gateway.errors import JournalError
+from gateway.metrics import Metrics
+from gateway.policy.model import Action, Mode, OnError, Policy, Reason
+from gateway.screener import Screener, attempt_of
+from tests.support.policies import NOON, inbound, make_list, make_policy, outbound, prefix
+
+
+@dataclass
+class Policies:
+    current: Policy
+
+
+POLICY = make_policy(
+    [make_list("nuisance"), make_list("trial", order=1, mode=Mode.SHADOW)],
+    [prefix("nuisance", "33162"), prefix("trial", "33163")],
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal", 0, segment_bytes=1 << 20, durability="process")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def screener(journal: Journal) -> Screener:
+    return Screener(Policies(POLICY), journal, Metrics())
+
+
+def journaled(folder: Path) -> str:
+    return "".join(path.read_text() for path in sorted(folder.glob("journal/*.jsonl")))
+
+
+def test_a_verdict_stands_in_the_journal_before_it_is_handed_back(
+    screener: Screener, tmp_path: Path
+) -> None:
+    screened = screener.screen(inbound("+33162000000", trunk="carrier"), "agi")
+    assert screened.verdict.blocked
+    text = journaled(tmp_path)
+    for part in (screened.attempt_id, '"+33162000000"', '"nuisance"', '"carrier"', '"agi"'):
+        assert part in text
+
+
+def test_a_broken_journal_never_stops_an_answer(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    screener = Screener(Policies(POLICY), journal, metrics)
+    with mock.patch.object(journal, "append", side_effect=JournalError("disk full")):
+        screened = screener.screen(inbound("+33162000000"), "agi")
+    assert screened.verdict.blocked
+    assert metrics.value("callgate_journal_errors_total") == 1
+    assert "disk full" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("call", "action", "reason"),
+    [
+        (inbound("+33162000000"), Action.ALLOW, Reason.ERROR),
+        (outbound("+33162000000"), Action.BLOCK, Reason.ERROR),
+        (outbound("112"), Action.ALLOW, Reason.EMERGENCY),
+    ],
+)
+def test_a_call_that_cannot_be_decided_gets_on_error_and_an_emergency_gets_through(
+    screener: Screener,
+    call: Call,
+    action: Action,
+    reason: Reason,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with mock.patch("gateway.screener.decide", side_effect=RuntimeError("bug")):
+        verdict = screener.screen(call, "agi").verdict
+    assert (verdict.action, verdict.reason) == (action, reason)
+    assert bool(verdict.response) == verdict.blocked
+    assert any(record.levelno == logging.ERROR for record in caplog.records)
+
+
+def test_on_error_follows_the_policy(journal: Journal) -> None:
+    closed = replace(POLICY, on_error=OnError(Action.BLOCK, Action.ALLOW))
+    screener = Screener(Policies(closed), journal, Metrics())
+    with mock.patch("gateway.screener.decide", side_effect=RuntimeError("bug")):
+        assert screener.screen(inbound("+33199000000"), "agi").verdict.response == 603
+        assert not screener.screen(outbound("+33199000000"), "agi").verdict.blocked
+
+
+def test_an_emergency_call_opens_its_trunk_for_a_call_back(screener: Screener) -> None:
+    screener.screen(outbound("112"), "agi")
+    assert screener.emergencies == {"": NOON}
+    back = inbound("+33162000000", at=NOON + 60)
+    assert screener.screen(back, "agi").verdict.reason is Reason.EMERGENCY_CALLBACK
+    other = replace(back, trunk="other")
+    assert screener.screen(other, "agi").verdict.blocked
+
+
+def test_a_hostile_request_is_blocked_and_journaled(screener: Screener, tmp_path: Path) -> None:
+    screened = screener.hostile(inbound("+33199000000"), "agi", "two blank lines")
+    assert (screened.verdict.reason, screened.verdict.response) == (Reason.HOSTILE, 403)
+    assert '"hostile"' in journaled(tmp_path)
+    assert "two blank lines" in journaled(tmp_path)
+
+
+def test_what_shadow_lists_would_have_said_is_in_the_attempt(screener: Screener) -> None:
+    call = inbound("+33163000000")
+    verdict = screener.screen(call, "agi").verdict
+    record = attempt_of("id", call, verdict, "agi", 12.34)
+    assert record.verdict == "allow"
+    assert record.shadow is not None
+    assert (record.shadow.verdict, record.shadow.list, record.shadow.response) == (
+        "block",
+        "trial",
+        603,
+    )
+
+
+def test_delivery_is_noted_and_its_failure_only_counted(journal: Journal) -> None:
+    metrics = Metrics()
+    screener = Screener(Policies(POLICY), journal, metrics)
+    attempt = screener.screen(inbound("+33199000000"), "agi").attempt_id
+    screener.delivered(attempt, Delivery.CONFIRMED)
+    with mock.patch.object(journal, "delivery", side_effect=JournalError("gone")):
+        screener.delivered(attempt, Delivery.CONFIRMED)
+    assert metrics.value("callgate_deliveries_total", delivery="confirmed") == 2
+    assert metrics.value("callgate_journal_errors_total") == 1
+    assert screener.durable() is None

@@ -1,0 +1,280 @@
+"""The service's own settings: ``config/callgate.yaml`` as one immutable model.
+
+Every key is optional. Relative paths are relative to the file. What calls are blocked is not here
+but in the policy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field, PrivateAttr, WithJsonSchema, field_validator
+
+from gateway.errors import ConfigError, Fault
+from gateway.yamlfile import Document, read_yaml
+from gateway.yamlmodel import (
+    Count,
+    Digits,
+    Duration,
+    Flag,
+    Section,
+    Size,
+    Text,
+    capped,
+    from_text,
+    validate,
+)
+
+SECRET_VARIABLE = "CALLGATE_AGI_SECRET"
+"""The environment variable that overrides ``agi.secret`` and ``agi.secret_file``."""
+
+_SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_SECRET_RULE = "must be 1 to 128 letters, digits or . _ ~ - (it travels in a URL)"
+
+
+class Durability(StrEnum):
+    """What an answer waits for: the kernel has the attempt's line, or the disk has it."""
+
+    PROCESS = "process"
+    DISK = "disk"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Address(NamedTuple):
+    """Where a listener binds. Port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address | None:
+    """``127.0.0.1:4573``, ``[::1]:4573`` or ``host:port``; ``off`` is None. Raises ValueError."""
+    if text == "off":
+        return None
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
+    if found is None or int(found[3]) > 65535:
+        raise ValueError(f"must be host:port, such as 127.0.0.1:4573, or off, not '{text}'")
+    return Address(found[1] or found[2], int(found[3]))
+
+
+Listen = Annotated[
+    Address | None, from_text(parse_address), WithJsonSchema({"type": ["string", "null"]})
+]
+
+
+class AgiSettings(Section):
+    """The FastAGI listener that Asterisk asks."""
+
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 4573),
+        description="Where FastAGI listens, as host:port; off or null switches it off.",
+    )
+    max_connections: Count = Field(
+        default=1000,
+        description="Connections served at a time; past it, new ones are closed at once.",
+    )
+    deadline: Duration = Field(
+        default=1.0, description="How long one request may take in all before it is dropped."
+    )
+    secret: Digits = Field(
+        default="",
+        repr=False,
+        description="Shared with the dialplan; when set, a request without it is hostile. "
+        "Star codes work only with one.",
+    )
+    secret_file: Text = Field(
+        default="",
+        description="A file that holds the secret, instead of secret. "
+        f"The environment variable {SECRET_VARIABLE} overrides both.",
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: str) -> str:
+        if secret and not _SECRET.fullmatch(secret):
+            raise ValueError(_SECRET_RULE)
+        return secret
+
+    @field_validator("max_connections")
+    @classmethod
+    def _check_connections(cls, count: int) -> int:
+        if count < 1:
+            raise ValueError("must be 1 or more")
+        return count
+
+    @field_validator("deadline")
+    @classmethod
+    def _check_deadline(cls, seconds: float) -> float:
+        if not 0.01 <= seconds <= 60:
+            raise ValueError("must lie between 10ms and 60s")
+        return seconds
+
+
+class JournalSettings(Section):
+    """The journal of attempts: one line per screened call, written before its answer leaves."""
+
+    durability: Durability = Field(
+        default=Durability.PROCESS,
+        description="process: an answered attempt survives a killed process; "
+        "disk: it survives a power cut too.",
+    )
+    segment_size: Size = Field(default=16 * 2**20, description="When a new segment file is begun.")
+    keep: Duration = Field(default=90 * 86400.0, description="How long attempts are kept.")
+
+    @field_validator("segment_size")
+    @classmethod
+    def _check_size(cls, size: int) -> int:
+        if size < 64 * 2**10:
+            raise ValueError("must be 64KiB or more")
+        return size
+
+
+class LogSettings(Section):
+    """The program's own log, on standard error. Attempts are not in it."""
+
+    level: LogLevel = Field(default=LogLevel.INFO, description="The least level that is written.")
+    format: LogFormat = Field(
+        default=LogFormat.TEXT, description="text for people, json for machines."
+    )
+
+
+class ReloadSettings(Section):
+    """How a changed policy is noticed. SIGHUP and callgate reload always work."""
+
+    watch: Flag = Field(
+        default=True, description="Watch the folders of the policy and its list files."
+    )
+    poll: Duration = Field(
+        default=30.0,
+        description="How often the files are compared besides, for what a watch cannot see.",
+    )
+
+    @field_validator("poll")
+    @classmethod
+    def _check_poll(cls, seconds: float) -> float:
+        if seconds < 1:
+            raise ValueError("must be 1s or more")
+        return seconds
+
+
+class Settings(Section):
+    """The service: where its policy and its state are, how it listens, what it keeps."""
+
+    policy: Text = Field(default="policy.yaml", description="The policy, relative to this file.")
+    state: Text = Field(
+        default="../state",
+        description="The folder that the program owns: journal, attempts, managed entries, "
+        "last good policy, control socket.",
+    )
+    agi: AgiSettings = Field(default=AgiSettings(), description="The FastAGI listener.")
+    journal: JournalSettings = Field(
+        default=JournalSettings(), description="The journal of attempts."
+    )
+    log: LogSettings = Field(default=LogSettings(), description="The program's own log.")
+    reload: ReloadSettings = Field(default=ReloadSettings(), description="How changes are noticed.")
+
+    _base: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @classmethod
+    def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read a settings file. Raises ConfigError with all its faults."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            raise ConfigError([Fault(str(path), 0, 0, "", message)]) from None
+        return cls.parse(data, path, environ)
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from the bytes of a file that lies at ``path``. Raises ConfigError."""
+        document = read_yaml(data, path.name)
+        if document.value is None:
+            document.value = {}
+        settings, faults = validate(document, cls)
+        faults += document.faults
+        if settings is None or faults:
+            raise ConfigError(capped(faults))
+        settings._base = path.absolute().parent
+        return settings._with_secret(document, environ)
+
+    @property
+    def policy_path(self) -> Path:
+        return self._resolved(self.policy)
+
+    @property
+    def state_dir(self) -> Path:
+        return self._resolved(self.state)
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.state_dir / "journal"
+
+    @property
+    def last_good_dir(self) -> Path:
+        return self.state_dir / "last-good"
+
+    @property
+    def control_path(self) -> Path:
+        return self.state_dir / "control.sock"
+
+    @property
+    def entries_path(self) -> Path:
+        return self.state_dir / "entries.db"
+
+    @property
+    def attempts_path(self) -> Path:
+        return self.state_dir / "attempts.db"
+
+    def _resolved(self, path: str) -> Path:
+        return Path(os.path.normpath(self._base / path))
+
+    def _with_secret(self, document: Document, environ: Mapping[str, str]) -> Settings:
+        secret = self._secret(document, environ)
+        if secret == self.agi.secret:
+            return self
+        found = self.model_copy(update={"agi": self.agi.model_copy(update={"secret": secret})})
+        found._base = self._base
+        return found
+
+    def _secret(self, document: Document, environ: Mapping[str, str]) -> str:
+        at = ("agi", "secret_file")
+        if self.agi.secret and self.agi.secret_file:
+            message = "secret and secret_file exclude each other"
+            raise ConfigError([document.fault(at, message, key=True)])
+        if SECRET_VARIABLE in environ:
+            return _checked(environ[SECRET_VARIABLE], Fault("", 0, 0, SECRET_VARIABLE, ""))
+        if not self.agi.secret_file:
+            return self.agi.secret
+        try:
+            text = self._resolved(self.agi.secret_file).read_text("utf-8")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ConfigError([document.fault(at, f"cannot be read: {reason}")]) from None
+        return _checked(text.strip(), document.fault(at, ""))
+
+
+def _checked(secret: str, where: Fault) -> str:
+    if _SECRET.fullmatch(secret):
+        return secret
+    fault = Fault(where.file, where.line, where.column, where.key, f"the secret {_SECRET_RULE}")
+    raise ConfigError(capped([fault]))

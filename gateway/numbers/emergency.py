@@ -7,14 +7,14 @@ number of the region. A ``+`` or a further digit makes it an ordinary number. To
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from phonenumbers import PhoneMetadata
 
 from gateway.numbers.clean import RAW_LIMIT, clean
-from gateway.numbers.plan import NumberPlan
+from gateway.numbers.plan import NumberPlan, known_region
 
 EVERYWHERE = frozenset({"112", "911"})
 """What counts where no region is configured."""
@@ -30,9 +30,16 @@ def is_emergency(raw: str, plan: NumberPlan, extra: frozenset[str]) -> bool:
     if not text or text[0] == "+":
         return False
     known = _matcher(plan.emergency_region)
-    return any(_is(digits, known, extra) for digits in (text, plan.stripped(text)))
+    return any(_is(digits, known, extra) for digits in (text, *_stripped(text, plan)))
 
 
+def _stripped(text: str, plan: NumberPlan) -> Iterator[str]:
+    """Whatever stripping can leave: where two prefixes fit, the longer must not cost a life."""
+    yield plan.stripped(text)
+    yield from (text[len(prefix) :] for prefix in plan.strip if text.startswith(prefix))
+
+
+@lru_cache(maxsize=256)
 def _bound(plan: NumberPlan, extra: frozenset[str]) -> int:
     longest = max(map(len, extra), default=0)
     return max(longest, LONGEST_EMERGENCY) + plan.longest_strip
@@ -43,11 +50,11 @@ def _is(digits: str, known: Callable[[str], object], extra: frozenset[str]) -> b
 
 
 def emergency_numbers(region: str | None, extra: frozenset[str]) -> tuple[str, ...]:
-    """Every number that ``is_emergency`` accepts without stripping, sorted."""
-    return tuple(sorted(_all(region) | extra))
+    """Every number that ``is_emergency`` accepts without stripping, sorted; raises ``BadEntry``."""
+    return tuple(sorted(_all(known_region(region)) | extra))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _matcher(region: str | None) -> Callable[[str], object]:
     return re.compile(_pattern(region)).fullmatch
 
@@ -55,12 +62,12 @@ def _matcher(region: str | None) -> Callable[[str], object]:
 def _pattern(region: str | None) -> str:
     if region is None:
         return "|".join(sorted(EVERYWHERE))
-    metadata: Any = PhoneMetadata.short_metadata_for_region(region.upper(), None)
+    metadata: Any = PhoneMetadata.short_metadata_for_region(region, None)
     pattern = metadata.emergency.national_number_pattern if metadata and metadata.emergency else ""
     return pattern or "(?!)"
 
 
-@cache
+@lru_cache(maxsize=256)
 def _all(region: str | None) -> frozenset[str]:
     """Found by one search through all digit strings of 2 to 6 digits, a line each."""
     expression = re.compile(f"^(?:{_pattern(region)})$", re.MULTILINE)

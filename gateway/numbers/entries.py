@@ -16,7 +16,6 @@ from gateway.numbers.clean import clean
 from gateway.numbers.facts import is_valid
 from gateway.numbers.metadata import (
     LONGEST,
-    SUPPORTED_REGIONS,
     Rules,
     international,
     length_reason,
@@ -24,12 +23,18 @@ from gateway.numbers.metadata import (
     rules_for,
     rules_of_region,
 )
-from gateway.numbers.plan import after_international_prefix
+from gateway.numbers.plan import after_international_prefix, known_region
 
+_SHORT = 6
 ZERO_KEPT = frozenset({"IT", "SM", "VA"})
 """Regions whose numbers begin with a 0 that is dialled from everywhere."""
 TRANSFORMED = frozenset({"AR", "BR", "MX"})
 """Regions where a national prefix comes with digits that change or vanish behind ``+``."""
+_FAULTS: dict[int, str] = {
+    ValidationResult.TOO_SHORT: "is too short for +{} (is it a prefix?)",
+    ValidationResult.TOO_LONG: "is too long for +{}",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks the area code of +{} (is it a prefix?)",
+}
 _PREFIXES = (ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
 
 
@@ -89,7 +94,7 @@ def infer_entry(text: str, region: str | None) -> Inferred:
         digits = read_number_entry(text, region)
     except BadEntry as fault:
         digits = read_prefix_entry(text, region)
-        if length_reason(digits) in _PREFIXES:
+        if len(digits) < 4 or length_reason(digits) in _PREFIXES:
             return Inferred("prefix", digits)
         return Inferred("number", digits, str(fault))
     if is_valid(digits):
@@ -99,12 +104,14 @@ def infer_entry(text: str, region: str | None) -> Inferred:
 
 def _explicit(text: str, region: str | None) -> tuple[str, Rules | None]:
     """Digits behind ``+``, or digits as dialled in a region whose rules come with them."""
-    cleaned = clean(text).text
+    cleaned, context, _ = clean(text)
+    if context and cleaned.isdigit():
+        return context + cleaned, None
     if cleaned[:1] == "+":
         return _behind_plus(text, cleaned[1:]), None
     if not cleaned.isdigit():
         raise BadEntry(f"{text!r} is no phone number: write it as +33123456789")
-    name = _region(region)
+    name = known_region(region)
     if behind := after_international_prefix(cleaned, name):
         return _behind_plus(text, behind), None
     if cleaned.startswith("00") and not cleaned.strip("0"):
@@ -124,9 +131,10 @@ def _national_digits(text: str, digits: str, rules: Rules) -> tuple[str, Rules]:
     nanp = rules.code == "1" and len(digits) == 10
     zero = rules.region in ZERO_KEPT and digits[0] == "0"
     if not (trunk or nanp or zero):
+        short = ", or list it as a short number" if len(digits) <= _SHORT else ""
         raise BadEntry(
             f"{text!r} has neither +, international prefix nor trunk prefix: "
-            f"write {_proposal(digits, rules)}"
+            f"write {_proposal(digits, rules)}{short}"
         )
     return digits, rules
 
@@ -162,35 +170,30 @@ def _prefix(text: str, digits: str) -> str:
     if rules is None or not rules.trunk:
         return digits
     rest = digits[len(rules.code) :]
-    if not rest.startswith(rules.trunk) or rules.can_begin(rest):
+    kept = rest.startswith(rules.trunk) or (rest and rules.trunk.startswith(rest))
+    if not kept or rules.can_begin(rest):
         return digits
     return _without_kept_trunk(text, rest, rules)
 
 
 def _without_kept_trunk(text: str, rest: str, rules: Rules) -> str:
     """``+330162`` is ``+33162``, as ``+330162…`` is read; ``+330`` alone would be all of it."""
-    shorter = rest.removeprefix(rules.trunk)
+    shorter = rest.removeprefix(rules.trunk) if len(rest) > len(rules.trunk) else ""
     if not shorter or rules.region in TRANSFORMED:
         raise BadEntry(
             f"{text!r} keeps the national prefix {rules.trunk} behind the country code: "
-            f"write +{rules.code}{shorter}"
+            f"write +{rules.code}{shorter or ' and what follows it'}"
         )
     return rules.code + shorter
 
 
-def _region(name: str | None) -> str | None:
-    if name is not None and name.upper() not in SUPPORTED_REGIONS:
-        raise BadEntry(f"unknown region {name!r}: two letters of ISO 3166, such as FR")
-    return None if name is None else name.upper()
-
-
 def _proposal(digits: str, rules: Rules | None) -> str:
+    """The ``+`` form that was probably meant."""
+    found = international(digits)
     if rules is None:
-        found = international(digits)
         return "+" + found if found else "+ and the country code before it"
-    return "+" + (
-        national(digits, rules.region, True) or international(digits) or rules.code + digits
-    )
+    guess = rules.code + digits.removeprefix(rules.trunk)
+    return "+" + (national(digits, rules.region, True) or found or guess)
 
 
 def _impossible(text: str, digits: str) -> str:
@@ -198,9 +201,5 @@ def _impossible(text: str, digits: str) -> str:
     if rules is None:
         return f"{text!r} is no possible number: no country code begins +{digits[:3]}"
     reason = rules.reason(rules.significant(digits[len(rules.code) :]))
-    what = {
-        ValidationResult.TOO_SHORT: "too short",
-        ValidationResult.TOO_LONG: "too long",
-        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "without its area code",
-    }.get(reason, "of a length that does not exist")
-    return f"{text!r} is no possible number: {what} for +{rules.code}; is it a prefix?"
+    what = _FAULTS.get(reason, "has a length that +{} does not use")
+    return f"{text!r} is no possible number: it {what.format(rules.code)}"

@@ -31,7 +31,7 @@ _DIGITS = "0123456789"
 Matcher = Callable[[str], "re.Match[str] | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Rules:
     """One region's numbering plan: the part of libphonenumber's metadata that reading needs."""
 
@@ -76,7 +76,7 @@ class Rules:
             return ValidationResult.TOO_LONG
         return ValidationResult.INVALID_LENGTH
 
-    @cache  # noqa: B019 - the rules themselves are cached for ever, one object a region
+    @lru_cache(maxsize=1024)  # noqa: B019 - rules live for ever, one object a region
     def can_begin(self, head: str) -> bool:
         """Whether a national significant number can begin with ``head``, by probing its pattern."""
         return any(self.general(probe) for probe in self._probes(head))

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from gateway.errors import BadEntry
-from gateway.numbers.metadata import SUPPORTED_REGIONS, Rules, rules_of_region
+from gateway.numbers.metadata import Rules, rules_of_region
 from gateway.numbers.patterns import compile_patterns
 
 FORMATS = ("auto", "e164", "national")
@@ -46,9 +48,14 @@ class NumberPlan:
         ``region`` unless given. ``international_prefixes`` replace the region's own.
         """
         prefixes = None if international_prefixes is None else tuple(international_prefixes)
-        own = _region(region)
+        own = known_region(region)
         return _intern(
-            own, format, prefixes, tuple(strip), tuple(extensions), _region(emergency_region) or own
+            own,
+            format,
+            prefixes,
+            tuple(strip),
+            tuple(extensions),
+            known_region(emergency_region) or own,
         )
 
     def is_extension(self, text: str) -> bool:
@@ -128,7 +135,8 @@ def _intern(
     )
 
 
-def _region(name: str | None) -> str | None:
+def known_region(name: str | None) -> str | None:
+    """The region in capitals; raises ``BadEntry`` for what is none."""
     if name is None:
         return None
     if name.upper() not in SUPPORTED_REGIONS:

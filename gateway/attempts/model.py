@@ -17,6 +17,7 @@ class Delivery(StrEnum):
     SENT = "sent"
     CONFIRMED = "confirmed"
     LOST = "lost"
+    REPORTED = "reported"
 
 
 class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,101 @@
+"""Group commit: many answers wait for one ``fdatasync``.
+
+Rule 1: a wait joins the group that starts next, never one that is already on its way: what was
+appended after a sync began may not be in it.
+Rule 2: every use of a descriptor that blocks runs in one thread, in order. A segment that was
+finished is closed there, so no sync can meet a closed descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+MAX_WAIT = 0.05
+"""Seconds that an answer is held at most; then it leaves and is counted."""
+
+log = logging.getLogger(__name__)
+
+
+class GroupSync:
+    """Syncs the descriptor that ``current`` returns (None: nothing is open)."""
+
+    def __init__(self, current: Callable[[], int | None]) -> None:
+        self._current = current
+        self._thread = ThreadPoolExecutor(1, "journal-sync")
+        self._next: asyncio.Future[None] | None = None
+        self._running = False
+        self.late = 0
+        self.failed = 0
+
+    async def wait(self) -> None:
+        """Wait until what was appended is on the disk, or for MAX_WAIT. Never raises."""
+        _, pending = await asyncio.wait([self._join()], timeout=MAX_WAIT)
+        self.late += len(pending)
+
+    def retire(self, descriptor: int) -> None:
+        """Sync and close a finished segment."""
+        self._submit(_finish, descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Make the name of a new segment durable."""
+        self._submit(_sync_directory, directory)
+
+    def close(self) -> None:
+        """Wait for all that was begun."""
+        self._thread.shutdown()
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> Future[None]:
+        future = self._thread.submit(work, *arguments)
+        future.add_done_callback(self._note)
+        return future
+
+    def _note(self, done: Future[None]) -> None:
+        error = done.exception()
+        if error is not None:
+            self.failed += 1
+            log.error("the journal cannot be synced: %s", error)
+
+    def _join(self) -> asyncio.Future[None]:
+        group = self._next
+        if group is None:
+            group = self._next = asyncio.get_running_loop().create_future()
+            if not self._running:
+                self._start()
+        return group
+
+    def _start(self) -> None:
+        group, self._next = self._next, None
+        self._running = group is not None
+        if group is not None:
+            done = asyncio.wrap_future(self._submit(_sync, self._current()))
+            done.add_done_callback(lambda done: self._end(group, done))
+
+    def _end(self, group: asyncio.Future[None], done: asyncio.Future[None]) -> None:
+        done.exception()  # counted by _note; a group is over either way
+        group.set_result(None)
+        self._start()
+
+
+def _sync(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.fdatasync(descriptor)
+
+
+def _finish(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,244 @@
+"""``attempts``: what became of the calls, from the attempt store.
+
+The store follows the journal by a moment. Whatever callers wrote is made harmless before it is
+printed: a terminal runs escape sequences, a spreadsheet runs formulas.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.environment import Environment
+from gateway.cli.output import json_option, local_time, print_json_line, print_table, printable
+
+if TYPE_CHECKING:
+    from gateway.attempts.model import Attempt
+    from gateway.attempts.query import AttemptFilter
+    from gateway.attempts.store import AttemptStore
+
+POLL_SECONDS = 0.5
+PAGE = 500
+COLUMNS = (
+    ("time", 19),
+    ("direction", 9),
+    ("caller", 16),
+    ("callee", 16),
+    ("verdict", 7),
+    ("reason", 10),
+    ("list", 14),
+    ("entry", 14),
+    ("sip", 3),
+    ("delivery", 9),
+)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Moment(click.ParamType[datetime]):
+    """A time: ISO 8601 in the time zone of this machine, or how long ago, such as 30m, 24h, 7d."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        ago = re.fullmatch(r"(\d{1,6})([smhd])", value, re.ASCII)
+        if ago:
+            return datetime.now() - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a time such as 2026-01-31 nor 24h", param, ctx)
+
+
+@click.command("attempts", short_help="The calls that were screened.")
+@click.option("--number", default="", help="Either party, as +33… or as the PBX wrote it.")
+@click.option("--prefix", default="", help="What the number of either party begins with: +33162.")
+@click.option("--campaign", default="", help="Only calls of this campaign.")
+@click.option("--direction", type=click.Choice(["inbound", "outbound"]), help="One direction.")
+@click.option("--verdict", type=click.Choice(["allow", "block"]), help="One verdict.")
+@click.option("--reason", default="", help="One reason: list, binding, anonymous, …")
+@click.option("--list", "list_name", default="", help="Only calls that this list decided.")
+@click.option("--since", type=Moment(), help="From this time on: 2026-01-31T18:00, or 24h.")
+@click.option("--until", type=Moment(), help="Up to this time.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many at most, the newest; 0: all.",
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until interrupted.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every field.")
+@json_option
+@click.pass_obj
+def attempts_command(
+    environment: Environment,
+    /,
+    limit: int,
+    follow: bool,
+    as_csv: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """List screened calls, newest first; with --follow oldest first.
+
+    With --json one object a line.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other.")
+    wanted = _filter(asked)
+    if not environment.settings.attempts_path.exists() and not follow:
+        click.echo("no attempts yet: no call was screened here", err=True)
+        return
+    from gateway.attempts.store import AttemptStore
+
+    store = AttemptStore(environment.settings.attempts_path, readonly=not follow)
+    try:
+        printer = _print_csv if as_csv else _print_json if as_json else _print_people
+        if follow:
+            _follow(store, wanted, limit, printer)
+        else:
+            printer(_newest(store, wanted, limit), False)
+    finally:
+        store.close()
+
+
+def _filter(asked: dict[str, Any]) -> AttemptFilter:
+    from gateway.attempts.query import AttemptFilter
+
+    prefix = _bare(asked["prefix"])
+    if prefix and not re.fullmatch(r"\+\d+", prefix, re.ASCII):
+        raise click.UsageError(f"a prefix is + and digits, such as +33162, not {prefix!r}.")
+    return AttemptFilter(
+        number=_bare(asked["number"]),
+        prefix=prefix,
+        campaign=asked["campaign"],
+        direction=asked["direction"] or "",
+        verdict=asked["verdict"] or "",
+        reason=asked["reason"],
+        list=asked["list_name"],
+        since=asked["since"] and asked["since"].timestamp(),
+        until=asked["until"] and asked["until"].timestamp(),
+    )
+
+
+def _bare(number: str) -> str:
+    """Without what people put between digits to read them."""
+    return re.sub(r"[\s().-]", "", number)
+
+
+def _newest(store: AttemptStore, wanted: AttemptFilter, limit: int) -> Iterator[Attempt]:
+    """Page by page, newest first."""
+    left, before = limit, None
+    while True:
+        page = store.query(wanted, limit=min(left, PAGE) if limit else PAGE, before=before)
+        yield from page
+        left -= len(page)
+        if len(page) < PAGE or (limit and left <= 0):
+            return
+        before = page[-1].id
+
+
+def _follow(
+    store: AttemptStore,
+    wanted: AttemptFilter,
+    limit: int,
+    printer: Callable[[Iterable[Attempt], bool], None],
+) -> None:
+    """The last ones in the order they came, then each as it arrives."""
+
+    def attempts() -> Iterator[Attempt]:
+        place = store.last_seq()
+        yield from reversed(list(_newest(store, wanted, limit)))
+        while True:
+            arrived, place = store.arrivals(wanted, after=place)
+            yield from arrived
+            if not arrived:
+                time.sleep(POLL_SECONDS)
+
+    printer(attempts(), True)
+
+
+def _print_people(attempts: Iterable[Attempt], live: bool) -> None:
+    if not live:
+        print_table([name for name, _ in COLUMNS], map(_cells, attempts))
+        return
+    widths = [width for _, width in COLUMNS]
+    click.echo(_line([name for name, _ in COLUMNS], widths))
+    for attempt in attempts:
+        click.echo(_line(_cells(attempt), widths))
+
+
+def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _cells(attempt: Attempt) -> list[str]:
+    shadow = f" (shadow: {attempt.shadow.verdict})" if attempt.shadow else ""
+    return [
+        local_time(attempt.at),
+        attempt.direction,
+        printable(attempt.caller_e164 or attempt.caller) or "-",
+        printable(attempt.callee_e164 or attempt.callee) or "-",
+        attempt.verdict,
+        attempt.reason + shadow,
+        attempt.list,
+        attempt.entry,
+        str(attempt.response or ""),
+        attempt.delivery,
+    ]
+
+
+def _print_json(attempts: Iterable[Attempt], live: bool) -> None:
+    del live
+    for attempt in attempts:
+        print_json_line(_fields(attempt))
+
+
+def _fields(attempt: Attempt) -> dict[str, Any]:
+    """Every field, also those that are empty."""
+    import msgspec
+
+    fields = msgspec.structs.asdict(attempt)
+    fields["shadow"] = attempt.shadow and msgspec.structs.asdict(attempt.shadow)
+    return fields
+
+
+def _print_csv(attempts: Iterable[Attempt], live: bool) -> None:
+    from gateway.attempts.model import Attempt, Shadow
+
+    del live
+    shadow = [f"shadow_{name}" for name in Shadow.__struct_fields__]
+    names = [name for name in Attempt.__struct_fields__ if name != "shadow"]
+    _echo_csv([*names, *shadow])
+    for attempt in attempts:
+        fields = _fields(attempt)
+        would = fields["shadow"] or {}
+        row = [fields[name] for name in names]
+        _echo_csv([*row, *(would.get(name.removeprefix("shadow_"), "") for name in shadow)])
+
+
+def _echo_csv(row: list[Any]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([_harmless(cell) for cell in row])
+    click.echo(text.getvalue())
+
+
+def _harmless(cell: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe; +digits is a number."""
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    formula = text[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"\+?\d*", text, re.ASCII)
+    return f"'{text}" if formula else text

@@ -1,0 +1,77 @@
+"""Where a command finds its settings, policy, stores and the running gateway; all read lazily."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.entries import EntryStore
+    from gateway.policy.loader import Loaded
+    from gateway.settings import Settings
+
+NAME = "callgate.yaml"
+ROOT = Path(__file__).parents[2]
+
+
+def shipped(name: str) -> Path:
+    """A folder that ships with the program: in a checkout, else where the wheel puts its data."""
+    checkout = ROOT / name
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "callgate" / name
+
+
+def find_config() -> Path:
+    """The settings file when none is named. The last candidate is named even if it is missing."""
+    last = shipped("config") / NAME
+    for path in (Path("config") / NAME, Path("/etc/callgate") / NAME):
+        if path.is_file():
+            return path
+    return last
+
+
+@dataclass
+class Environment:
+    """What one run of a command works with."""
+
+    config: Path
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. Raises ConfigError."""
+        from gateway.settings import Settings
+
+        return Settings.load(self.config)
+
+    def load(self, draft: Path | None = None) -> Loaded:
+        """The configured policy with the managed entries, or a draft by itself.
+
+        Raises ConfigError with every fault.
+        """
+        from gateway.policy.loader import load
+
+        if draft is not None:
+            return load(draft)
+        with self.entries() as store:
+            rev, managed = store.read() if store else (0, [])
+        return load(self.settings.policy_path, managed=managed, managed_seq=rev)
+
+    @contextmanager
+    def entries(self, *, create: bool = False) -> Iterator[EntryStore | None]:
+        """The managed entries; None when there never were any, unless they may be begun."""
+        from gateway.entries import EntryStore
+
+        path = self.settings.entries_path
+        if not (create or path.exists()):
+            yield None
+            return
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = EntryStore(path)
+        try:
+            yield store
+        finally:
+            store.close()

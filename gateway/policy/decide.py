@@ -135,9 +135,9 @@ class Case:
 
     def _callback(self) -> Verdict | None:
         since = self.call.at - self.call.emergency_at
-        if not (self.inbound and self.call.emergency_at and 0 <= since):
+        if not (self.inbound and self.call.emergency_at):
             return None
-        if since > self.policy.emergency.callback_window:
+        if abs(since) > self.policy.emergency.callback_window:
             return None
         self._say(f"an emergency call went out on this trunk {since:.0f} s ago: let in")
         return self._give(Action.ALLOW, Reason.EMERGENCY_CALLBACK, party="caller")

@@ -1,4 +1,4 @@
-"""``callgate attempts``: lists, filters, prints JSON and CSV, and cannot be used against a reader."""
+"""``callgate attempts``: lists, filters, prints JSON and CSV, and harms no reader."""
 
 from __future__ import annotations
 
@@ -159,14 +159,13 @@ def test_following_shows_the_last_calls_oldest_first_and_then_what_arrives(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(config, attempt(1), attempt(2))
-    pauses = iter([lambda: fill(config, attempt(3)), pytest.fail])
+    arriving = [attempt(3)]
 
     def pause(seconds: float) -> None:
         del seconds
-        action = next(pauses)
-        if action is pytest.fail:
+        if not arriving:
             raise KeyboardInterrupt
-        action()
+        fill(config, arriving.pop())
 
     monkeypatch.setattr("gateway.cli.attempts.time.sleep", pause)
     result = run(config, "--json", "--follow")

@@ -224,7 +224,7 @@ def _check(change: NewChange) -> None:
         raise EntryError(f"{change.list!r} is no name of a list")
     if by_key and not _digits(change.digits):
         raise EntryError(f"{change.digits!r} is not 1 to {MAX_DIGITS} digits")
-    if not 0 <= change.expires < 1 << 40:
+    if not 0 <= change.expires < 1 << 32:
         raise EntryError("the expiry is not a time in seconds since 1970")
     for name, text, longest in (
         ("reason", change.reason, MAX_REASON),

@@ -21,10 +21,12 @@ LAYERS = {
     "gateway.calls": 1,
     "gateway.settings": 1,
     "gateway.metrics": 1,
+    "gateway.logs": 1,
     "gateway.yamlfile": 1,
     "gateway.yamlmodel": 1,
     "gateway.protocols": 1,
     "gateway.policy": 2,
+    "gateway.policy.compile": 5,  # the child process of a reload: it reads managed entries too
     "gateway.entries": 4,
     "gateway.pbx": 4,
     "gateway.attempts": 4,

@@ -159,7 +159,7 @@ def test_an_undo_never_overwrites_a_later_change(store: EntryStore) -> None:
         change(Op.ADD, "٣٣"),
         change(Op.ADD, list="Not A Name"),
         change(Op.ADD, expires=-1),
-        change(Op.ADD, expires=1 << 63),
+        change(Op.ADD, expires=1 << 32),
         change(Op.ADD, reason="two\nlines"),
         change(Op.ADD, reason="x" * 501),
         change(Op.ADD, reason="line\u2028separator"),

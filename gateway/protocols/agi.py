@@ -160,6 +160,8 @@ class AgiServer:
         if self._state is _State.REQUESTED:
             self._state = _State.WAITING
             self._buffer.limit = MAX_REPLY_LINE
+        else:
+            self._buffer.drain()  # no reply comes before its command
         return line
 
     def _next_environment(self) -> Event:

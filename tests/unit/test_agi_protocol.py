@@ -303,6 +303,13 @@ def test_after_a_forged_environment_only_the_last_line_is_a_reply() -> None:
     assert hostile_session(b"") is NEED_DATA
 
 
+def test_a_line_before_our_command_is_no_reply_to_it() -> None:
+    server = AgiServer()
+    events(ENVIRONMENT + b"200 result=1\n", server=server)
+    server.command({"A": "1"})
+    assert server.receive_eof() is NEED_DATA
+
+
 def test_an_honest_session_ends_without_another_event() -> None:
     server = AgiServer()
     events(ENVIRONMENT, server=server)

@@ -23,7 +23,7 @@ from typing import BinaryIO
 from gateway.attempts.archive import archive, archive_path, archived_segments, purge
 from gateway.attempts.lines import MAX_LINE, DeliveryLine, decode
 from gateway.attempts.model import Attempt
-from gateway.attempts.segments import is_abandoned, live_segments
+from gateway.attempts.segments import is_abandoned, live_segments, sweep
 from gateway.attempts.store import AttemptStore, Progress
 
 CHUNK = 2 * MAX_LINE
@@ -101,6 +101,7 @@ class Mover:
         """
         moved = Moved()
         if not self._restored:
+            sweep(self._directory)
             for name in archived_segments(self._directory):
                 if not self._at(name).done:
                     self._try(self._restore, name, moved, stop)

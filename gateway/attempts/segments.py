@@ -13,11 +13,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 
 _NAME = re.compile(r"([0-9a-z]+)-([0-9]+)-([0-9]+)\.jsonl")
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
+_SETTLED = 60.0
 
 
 def segment_name(boot: str, worker: int, number: int) -> str:
@@ -67,6 +70,14 @@ def create_segment(directory: Path, name: str) -> int:
     finally:
         os.unlink(hidden)
     return descriptor
+
+
+def sweep(directory: Path) -> None:
+    """Remove what is left of segments whose process died before they had their name."""
+    for path in directory.glob(".*.jsonl.new"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _SETTLED:
+                path.unlink()
 
 
 def is_abandoned(descriptor: int) -> bool:

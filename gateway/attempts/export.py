@@ -1,0 +1,65 @@
+"""Attempts as text for other programs: JSON lines and CSV.
+
+Both have every field of the record, in its order, with ``time`` (ISO 8601, UTC, milliseconds)
+before them. In CSV the shadow verdict is one cell of JSON, empty where there is none.
+
+Rule: a CSV cell is never a formula. Text that a spreadsheet could take for one (it begins with
+``=``, ``+``, ``-``, ``@``, a tab, a carriage return or a line feed) gets an apostrophe before it.
+``+`` and digits only is a phone number and stays as it is: a spreadsheet reads a number there.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import msgspec
+
+from gateway.attempts.model import Attempt
+
+FIELDS = ("time", *Attempt.__struct_fields__)
+
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_PHONE = re.compile(r"\+[0-9]+")
+
+
+def as_dict(attempt: Attempt) -> dict[str, Any]:
+    """Every field by name, defaults too, and ``time``."""
+    fields = msgspec.structs.asdict(attempt)
+    if attempt.shadow:
+        fields["shadow"] = msgspec.structs.asdict(attempt.shadow)
+    moment = datetime.fromtimestamp(attempt.at, UTC).isoformat(timespec="milliseconds")
+    return {"time": moment.replace("+00:00", "Z"), **fields}
+
+
+def write_json(attempts: Iterable[Attempt], out: TextIO) -> None:
+    """One JSON object a line."""
+    encode = msgspec.json.Encoder().encode
+    for attempt in attempts:
+        out.write(encode(as_dict(attempt)).decode() + "\n")
+
+
+def write_csv(attempts: Iterable[Attempt], out: TextIO, *, header: bool = True) -> None:
+    """RFC 4180, with a header unless told otherwise. Open ``out`` with ``newline=""``."""
+    writer = csv.writer(out)
+    if header:
+        writer.writerow(FIELDS)
+    for attempt in attempts:
+        writer.writerow([_cell(value) for value in as_dict(attempt).values()])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return safe(value) if isinstance(value, str) else value
+
+
+def safe(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    formula = _FORMULA.match(text) and not _PHONE.fullmatch(text)
+    return "'" + text if formula else text

@@ -8,14 +8,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.entries import Change, EntryStore, ManagedEntry, NewChange, Op, Status
+from gateway.calls import Direction
+from gateway.entries import (
+    Asked,
+    Change,
+    EntryStore,
+    ManagedEntry,
+    NewChange,
+    Op,
+    Status,
+    Understood,
+    export_yaml,
+    understand,
+)
 from gateway.errors import EntryError, StoreError
-from gateway.policy.model import Entry, EntryKind, Origin
+from gateway.policy.loader import load
+from gateway.policy.model import Action, Entry, EntryKind, ListDef, Match, Origin, Party
+from tests.support.policies import make_list, make_policy
 
 
 class Clock:
@@ -285,3 +300,122 @@ def test_the_entries_are_always_what_the_log_adds_up_to(
             assert item.op is Op.UNDO
     assert list(replay(store.changes_since(0)).values()) == store.managed()
     store.close()
+
+
+def entry(digits: str, kind: EntryKind = EntryKind.NUMBER, **fields: Any) -> Entry:
+    fields.setdefault("list", "blacklist")
+    return Entry(kind=kind, digits=digits, **fields)
+
+
+def reloaded(tmp_path: Path, text: str) -> list[tuple[str, EntryKind, str, str, int]]:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    found = load(path).policy.index.entries()
+    return sorted((e.list, e.kind, e.digits, e.reason, e.expires) for e in found)
+
+
+def test_an_export_loads_as_it_is(tmp_path: Path) -> None:
+    entries = [
+        entry("33123456789"),
+        entry("33123456788", reason='it\'s "quoted": # no comment \\ ☎ 😀', expires=1_900_000_000),
+        entry("33162", EntryKind.PREFIX),
+        entry("3179", EntryKind.SHORT, list="internal"),
+        entry("31", EntryKind.SHORT_PREFIX, list="internal", reason="{[%&*!|>'@`"),
+    ]
+    text = export_yaml(entries)
+    assert '- "+33123456789"\n' in text
+    expected = sorted((e.list, e.kind, e.digits, e.reason, e.expires) for e in entries)
+    assert reloaded(tmp_path, text) == expected
+
+
+def test_an_export_keeps_what_a_list_does(tmp_path: Path) -> None:
+    item = ListDef(
+        name="vip",
+        action=Action.ALLOW,
+        order=0,
+        origin=Origin(""),
+        direction=Direction.INBOUND,
+        party=Party.ANY,
+        extensions=frozenset({"100", "200"}),
+        reason="known: people",
+    )
+    path = tmp_path / "policy.yaml"
+    path.write_text(export_yaml([entry("33123456789", list="vip")], [item]))
+    again = load(path).policy.lists[0]
+    for key in ("name", "action", "direction", "party", "extensions", "reason"):
+        assert getattr(again, key) == getattr(item, key)
+
+
+def test_an_export_of_nothing_is_a_policy_too(tmp_path: Path) -> None:
+    assert reloaded(tmp_path, export_yaml([])) == []
+
+
+printable = st.text(max_size=60).filter(str.isprintable).filter(lambda text: text == text.strip())
+
+
+@settings(max_examples=40, deadline=None)
+@given(reason=printable, expires=st.integers(1, 2**32 - 1))
+def test_every_reason_and_expiry_survives_an_export(
+    tmp_path_factory: pytest.TempPathFactory, reason: str, expires: int
+) -> None:
+    text = export_yaml([entry("33123456789", reason=reason, expires=expires)])
+    [found] = reloaded(tmp_path_factory.mktemp("export"), text)
+    assert found[3:] == (reason, expires)
+
+
+POLICY = make_policy(
+    [
+        make_list("blacklist"),
+        make_list("british", order=1, region="GB"),
+        make_list("premium", order=2, match=Match(types=frozenset({"premium_rate"}))),
+    ]
+)
+
+
+def understood(number: str, op: Op = Op.ADD, **fields: Any) -> Understood:
+    return understand(Asked(number=number, **fields), op, POLICY, who="bob", source="cli")
+
+
+@pytest.mark.parametrize(
+    ("number", "fields", "kind", "digits"),
+    [
+        ("+33123456789", {}, EntryKind.NUMBER, "33123456789"),
+        ("01 23 45 67 89", {}, EntryKind.NUMBER, "33123456789"),
+        ("+33162", {}, EntryKind.PREFIX, "33162"),
+        ("+33162", {"kind": EntryKind.PREFIX}, EntryKind.PREFIX, "33162"),
+        ("020 7946 0000", {"list": "british"}, EntryKind.NUMBER, "442079460000"),
+        ("3179", {"kind": EntryKind.SHORT}, EntryKind.SHORT, "3179"),
+        ("31", {"kind": EntryKind.SHORT_PREFIX}, EntryKind.SHORT_PREFIX, "31"),
+    ],
+)
+def test_a_number_is_read_under_the_region_of_its_list(
+    number: str, fields: dict[str, Any], kind: EntryKind, digits: str
+) -> None:
+    change = understood(number, **fields).change
+    assert (change.kind, change.digits, change.who) == (kind, digits, "bob")
+
+
+def test_an_expiry_is_read_as_in_yaml() -> None:
+    assert understood("+33123456789", expires="2027-01-31").change.expires == 1_801_440_000
+    with pytest.raises(EntryError, match="2027-01-31"):
+        understood("+33123456789", expires="next week")
+
+
+@pytest.mark.parametrize(
+    ("number", "fields", "message"),
+    [
+        ("nonsense", {}, "nonsense"),
+        ("+33123456789", {"list": "missing"}, "the lists are blacklist, british, premium"),
+        ("+33123456789", {"list": "premium"}, "takes no entries"),
+        ("+33162", {"kind": EntryKind.NUMBER}, "33162"),
+    ],
+)
+def test_what_cannot_become_an_entry_is_refused_with_a_reason(
+    number: str, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EntryError, match=message):
+        understood(number, **fields)
+
+
+def test_an_entry_can_be_removed_from_a_list_that_is_gone() -> None:
+    assert understood("+33123456789", Op.REMOVE, list="missing").change.list == "missing"

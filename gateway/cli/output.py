@@ -83,3 +83,10 @@ def printable(text: str) -> str:
 def local_time(at: float, zone: timezone | None = None) -> str:
     """A moment as people read it, to the second, in the time zone of this machine."""
     return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 list``, ``2 lists``, ``2 entries``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"

@@ -298,7 +298,7 @@ def test_the_entries_are_always_what_the_log_adds_up_to(
             store.apply(item)
         except EntryError:
             assert item.op is Op.UNDO
-    assert list(replay(store.changes_since(0)).values()) == store.managed()
+    assert replay(store.changes_since(0)) == {item.id: item for item in store.managed()}
     store.close()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     model_validator,
@@ -106,6 +107,8 @@ class ShortPrefixEntry(EntryDocument):
 
 class MatchDocument(Section):
     """What a category list covers: keys are ANDed, the values of one key ORed."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     anonymous: Flag = Field(
         default=False, description="No usable number, or its presentation restricted."

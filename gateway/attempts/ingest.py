@@ -103,7 +103,7 @@ class Ingester:
             moved = self._open().run(stop)
             self._count(moved)
             purged = self._purge()
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             return self._failed(error)
         self._failures = 0
         self.status.error = f"{moved.errors} segments cannot be read" if moved.errors else ""
@@ -120,22 +120,36 @@ class Ingester:
         age = time.time() - self._told.at
         if not now and 0 <= age < STATUS_PAUSE:
             return
-        self.status.backlog = self._mover.backlog() if self._mover else self.status.backlog
         self.status.at = self._told.at
-        if now or self.status != self._told or not 0 <= age < HEARTBEAT:
-            self.status.at = time.time()
-            self._told = msgspec.structs.replace(self.status)
-            with suppress(OSError):  # a file that grows old is what tells of a full disk
-                _replace_file(self._state / "ingest.json", msgspec.json.encode(self.status))
+        with suppress(OSError):  # a file that grows old is what tells of a full disk
+            if self._mover:
+                self.status.backlog = self._mover.backlog()
+            if now or self.status != self._told or not 0 <= age < HEARTBEAT:
+                self._write_status()
+
+    def _write_status(self) -> None:
+        self.status.at = time.time()
+        _replace_file(self._state / "ingest.json", msgspec.json.encode(self.status))
+        self._told = msgspec.structs.replace(self.status)
 
     def _open(self) -> Mover:
-        if self._mover and self._inode == _inode(self._path):
+        same = self._inode == _inode(self._path)
+        if self._mover and same:
             return self._mover
-        self.close()  # somebody removed or replaced the file: ours would be lost with us
+        if self._store and not same:
+            self._forsake()
+        self.close()
         self._store = AttemptStore(self._path)
         self._inode = _inode(self._path)
         self._mover = Mover(self._journal, self._store)
         return self._mover
+
+    def _forsake(self) -> None:
+        """Somebody removed or replaced the file; what SQLite keeps beside it is of the old one."""
+        log.warning("%s is another file than before", self._path)
+        self.close()
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
     def _count(self, moved: Moved) -> None:
         self.status.attempts += moved.attempts
@@ -161,14 +175,14 @@ class Ingester:
         self.status.purged += removed
         return removed
 
-    def _failed(self, error: StoreError) -> float:
+    def _failed(self, error: Exception) -> float:
         self._failures += 1
         self.status.errors += 1
         self.status.error = str(error)
         if isinstance(error, StoreCorrupt):
             self._set_aside(error)
         else:
-            log.warning("the attempt store failed, trying again: %s", error)
+            log.warning("nothing can be moved, trying again: %s", error)
         return float(min(MAX_PAUSE, BUSY_PAUSE * 2**self._failures))
 
     def _set_aside(self, error: StoreCorrupt) -> None:

@@ -36,7 +36,7 @@ def list_segments(directory: Path, suffix: str = "") -> list[str]:
     """Names, without ``suffix``, of the segments that have it; none in a directory that is gone."""
     try:
         names = os.listdir(directory)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     found = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return sorted((name for name in found if _NAME.fullmatch(name)), key=_order)

@@ -41,6 +41,13 @@ class Buffer:
         self._searched = 0
         return rest
 
+    def take_bytes(self, count: int) -> bytes:
+        """The first ``count`` bytes, or as many as there are."""
+        block = bytes(self._bytes[:count])
+        del self._bytes[:count]
+        self._searched = 0
+        return block
+
     def take(self, mark: bytes) -> bytes | None:
         """The bytes before ``mark``, which is dropped; None until it has arrived.
 

@@ -1,0 +1,216 @@
+"""FreeSWITCH's event socket without I/O: bytes in, messages out; both ends of it.
+
+A message is a block of ``Name: value`` lines, a blank line, and as many bytes of body as its
+``Content-Length`` says (mod_event_socket.c).
+
+Rule 1: a block is split into lines before anything is decoded. Values are URL-encoded, so that a
+caller's ``%0A`` stays inside its value; a codec that decodes first lets it forge headers.
+Rule 2: a value is looked up and decoded when somebody reads it: decoding the 130 headers of a
+channel costs several times the whole rest of a call.
+Rule 3: every buffer is bounded, and the messages depend on the bytes alone, never on their cuts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from gateway.errors import Malformed, TooLong
+from gateway.protocols.buffer import Buffer
+
+MAX_BLOCK: Final = 64 * 1024
+"""Bytes of one header block; a real channel has about 6,000."""
+MAX_BODY: Final = 1024 * 1024
+
+COMMAND_REPLY: Final = "command/reply"
+API_RESPONSE: Final = "api/response"
+AUTH_REQUEST: Final = "auth/request"
+DISCONNECT: Final = "text/disconnect-notice"
+REJECTED: Final = "text/rude-rejection"
+
+
+class Event(Protocol):
+    """Something that happened in FreeSWITCH, in whichever format it was sent."""
+
+    def get(self, name: str, default: str = "") -> str:
+        """One header, decoded."""
+        ...
+
+
+class Headers:
+    """One block of header lines; nothing of it is decoded until it is read."""
+
+    __slots__ = ("_block",)
+
+    def __init__(self, block: bytes) -> None:
+        self._block = b"\n" + block + b"\n"
+
+    def raw(self, name: str) -> bytes | None:
+        """The first header of that name as it came; None when there is none."""
+        mark = b"\n" + name.encode() + b": "
+        start = self._block.find(mark)
+        if start < 0:
+            return None
+        start += len(mark)
+        return self._block[start : self._block.index(b"\n", start)]
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first header of that name, decoded."""
+        value = self.raw(name)
+        return default if value is None else decode(value)
+
+    def __contains__(self, name: str) -> bool:
+        return self.raw(name) is not None
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Every header, decoded, in order."""
+        for line in self._block.split(b"\n"):
+            name, separator, value = line.partition(b": ")
+            if separator:
+                yield name.decode("utf-8", "replace"), decode(value)
+
+
+def decode(value: bytes) -> str:
+    """A header's value; bytes that are not UTF-8 become replacement characters."""
+    text = value.decode("utf-8", "replace")
+    return unquote(text, errors="replace") if "%" in text else text
+
+
+class Message(Headers):
+    """A whole message: its headers and its body, which is empty when it has none."""
+
+    __slots__ = ("body", "content_type")
+
+    def __init__(self, block: bytes, body: bytes = b"") -> None:
+        super().__init__(block)
+        self.body = body
+        self.content_type = self.get("Content-Type")
+
+    @property
+    def ok(self) -> bool:
+        """Whether a reply or response says that the command was accepted."""
+        said = self.body if self.content_type == API_RESPONSE else None
+        text = said.decode("utf-8", "replace") if said is not None else self.get("Reply-Text")
+        return not text.startswith("-")
+
+    @property
+    def is_channel(self) -> bool:
+        """Whether this is the answer to ``connect``: the data of a channel."""
+        return self.raw("Event-Name") == b"CHANNEL_DATA"
+
+    def event(self) -> Event:
+        """The event in the body of ``text/event-plain``, ``-json`` or ``-xml``.
+
+        Raises:
+            Malformed: the body is no event of the format that it claims.
+        """
+        try:
+            reader = _EVENTS[self.content_type]
+        except KeyError:
+            raise Malformed(f"{self.content_type or 'a message'} carries no event") from None
+        return reader(self.body)
+
+
+class _Values:
+    """An event of named texts."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def get(self, name: str, default: str = "") -> str:
+        return self._values.get(name, default)
+
+
+def _plain(body: bytes) -> Event:
+    block, _, inner = body.partition(b"\n\n")
+    return Message(block, inner)
+
+
+def _json(body: bytes) -> Event:
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed("an event that is not JSON") from None
+    if not isinstance(values, dict):
+        raise Malformed("an event that is no JSON object")
+    return _Values({name: value for name, value in values.items() if isinstance(value, str)})
+
+
+def _xml(body: bytes) -> Event:
+    if b"<!" in body:
+        raise Malformed("an event with a document type; FreeSWITCH sends none")
+    try:
+        headers = ElementTree.fromstring(body).find("headers")
+    except (ElementTree.ParseError, ValueError):
+        raise Malformed("an event that is not XML") from None
+    if headers is None:
+        raise Malformed("an XML event without headers")
+    return _Values({item.tag: unquote(item.text or "", errors="replace") for item in headers})
+
+
+_EVENTS: Final = {
+    "text/event-plain": _plain,
+    "text/event-json": _json,
+    "text/event-xml": _xml,
+}
+
+
+class EslReader:
+    """Cuts a stream into messages. Feed it with ``receive``; ``next_message`` until None."""
+
+    __slots__ = ("_block", "_body_size", "_buffer", "_max_body")
+
+    def __init__(self, *, max_block: int = MAX_BLOCK, max_body: int = MAX_BODY) -> None:
+        self._max_body = max_body
+        self._buffer = Buffer(max_block)
+        self._block: bytes | None = None
+        self._body_size = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether part of a message is waiting for the rest of it."""
+        return self._block is not None or len(self._buffer) > 0
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        self._buffer.extend(data)
+
+    def next_message(self) -> Message | None:
+        """The next whole message; None until more bytes arrive.
+
+        Raises:
+            RemoteProtocolError: a block or body passes its bound, or a length is no number.
+        """
+        if self._block is None and not self._take_block():
+            return None
+        if self._body_size and len(self._buffer) < self._body_size:
+            return None
+        block, self._block = self._block or b"", None
+        body = self._buffer.take_bytes(self._body_size) if self._body_size else b""
+        return Message(block, body)
+
+    def _take_block(self) -> bool:
+        while self._buffer.startswith(b"\n") and len(self._buffer):
+            self._buffer.take(b"\n")  # a blank line too many between two messages
+        block = self._buffer.take(b"\n\n")
+        if block is None:
+            return False
+        self._block = block
+        self._body_size = self._length(block)
+        return True
+
+    def _length(self, block: bytes) -> int:
+        text = Headers(block).raw("Content-Length")
+        if text is None:
+            return 0
+        text = text.strip()
+        if not text.isdigit() or len(text) > 10:
+            raise Malformed("a Content-Length that is no number")
+        if int(text) > self._max_body:
+            raise TooLong(f"a body of {int(text)} bytes")
+        return int(text)

@@ -54,6 +54,7 @@ class Screener(Protocol):
 
     def screen(self, call: Call, frontend: str, *, started: float | None = None) -> Screened: ...
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened: ...
+    def hostile(self, call: Call, frontend: str, why: str) -> Screened: ...
     def delivered(self, attempt_id: str, delivery: Delivery) -> None: ...
     def durable(self) -> Awaitable[None] | None: ...
 
@@ -80,7 +81,6 @@ class FastAgi:
         deadline: float = 1.0,
     ) -> None:
         self.screener = screener
-        self.counters = counters
         self._entries = entries
         self._secret = secret.encode()
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -110,7 +110,7 @@ class FastAgi:
     def decide(self, request: ScreenRequest | Refused, started: float) -> Screened:
         """The verdict on a request; only one with the secret reaches the decision."""
         if isinstance(request, Refused):
-            return self._refuse(request)
+            return self.screener.hostile(request.call, FRONTEND, request.why)
         if self._secret and not self._knows(request.key):
             why = "the secret is wrong" if request.key else "no secret in the URL"
             return self.screener.refuse(request.call, FRONTEND, Reason.UNAUTHORISED, why)
@@ -127,10 +127,6 @@ class FastAgi:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _refuse(self, request: Refused) -> Screened:
-        self.counters.inc("callgate_hostile_requests_total", frontend=FRONTEND)
-        return self.screener.refuse(request.call, FRONTEND, Reason.HOSTILE, request.why)
 
     def _knows(self, key: str) -> bool:
         return hmac.compare_digest(key.encode(), self._secret)

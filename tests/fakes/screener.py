@@ -54,6 +54,9 @@ class FakeScreener:
             Verdict(action=Action.BLOCK, reason=reason, revision="r", response=403)
         )
 
+    def hostile(self, call: Call, frontend: str, why: str) -> Screened:
+        return self.refuse(call, frontend, Reason.HOSTILE, why)
+
     def delivered(self, attempt_id: str, delivery: Delivery) -> None:
         assert attempt_id not in self.deliveries, "a delivery is told once"
         self.deliveries[attempt_id] = delivery

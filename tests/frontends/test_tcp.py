@@ -80,6 +80,17 @@ async def test_a_connection_that_ended_in_time_does_not_expire() -> None:
     assert expired.empty()
 
 
+async def test_a_later_connection_has_a_later_end() -> None:
+    expired: asyncio.Queue[Connection] = asyncio.Queue()
+    deadlines = Deadlines(0.05, expired.put_nowait)
+    first, second = (Connection(listener(Connection)) for _ in range(2))
+    deadlines.add(first)
+    await asyncio.sleep(0.02)
+    deadlines.add(second)
+    async with asyncio.timeout(20):
+        assert [await expired.get(), await expired.get()] == [first, second]
+
+
 async def test_it_listens_on_a_socket_that_somebody_else_bound() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         server = listener(Connection)

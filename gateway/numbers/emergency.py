@@ -62,18 +62,19 @@ def _matcher(region: str | None) -> Callable[[str], object]:
 def _pattern(region: str | None) -> str:
     if region is None:
         return "|".join(sorted(EVERYWHERE))
+    emergency = _metadata(region)
+    return (emergency and emergency.national_number_pattern) or "(?!)"
+
+
+def _metadata(region: str) -> Any:
     metadata: Any = PhoneMetadata.short_metadata_for_region(region, None)
-    pattern = metadata.emergency.national_number_pattern if metadata and metadata.emergency else ""
-    return pattern or "(?!)"
+    return metadata and metadata.emergency
 
 
 @lru_cache(maxsize=256)
 def _all(region: str | None) -> frozenset[str]:
-    """Found by one search through all digit strings of 2 to 6 digits, a line each."""
-    expression = re.compile(f"^(?:{_pattern(region)})$", re.MULTILINE)
-    return frozenset(found[0] for found in expression.finditer(_every_short_string()))
-
-
-def _every_short_string() -> str:
-    sizes = range(2, LONGEST_EMERGENCY + 1)
-    return "\n".join(f"{value:0{size}}" for size in sizes for value in range(10**size))
+    """Found by trying every digit string of the lengths that the metadata names."""
+    known, emergency = _matcher(region), region and _metadata(region)
+    sizes = emergency.possible_length if emergency else (3,)
+    texts = (f"{value:0{size}}" for size in sizes if size > 0 for value in range(10**size))
+    return frozenset(text for text in texts if known(text))

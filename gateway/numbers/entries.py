@@ -192,7 +192,8 @@ def _proposal(digits: str, rules: Rules | None) -> str:
     found = international(digits)
     if rules is None:
         return "+" + found if found else "+ and the country code before it"
-    guess = rules.code + digits.removeprefix(rules.trunk)
+    bare = digits.startswith(rules.code) and len(digits) > len(rules.code)
+    guess = digits if bare else rules.code + digits.removeprefix(rules.trunk)
     return "+" + (national(digits, rules.region, True) or found or guess)
 
 

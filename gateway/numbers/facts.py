@@ -23,6 +23,8 @@ REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS) | {"001"}
 
 @lru_cache(maxsize=4096)
 def _parsed(digits: str) -> PhoneNumber | None:
+    if not (digits.isascii() and digits.isdigit()):
+        return None
     try:
         return phonenumbers.parse("+" + digits, None)
     except NumberParseException:

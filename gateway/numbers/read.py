@@ -80,23 +80,24 @@ def _extension(text: str) -> _Meaning:
 
 
 def _interpreted(text: str, plan: NumberPlan) -> _Meaning:
+    """No country code begins with 0, so that ``+00`` can only be a doubled prefix."""
     if text[0] == "+":
-        return _after_plus(text.lstrip("+"))
+        return _with_code(text.lstrip("+").removeprefix("00"))
     if not text.isdigit():
         return _INVALID
     if not text.strip("0"):
         return _ANONYMOUS
-    meaning = _after_plus(plan.after_international_prefix(text))
+    meaning = _with_code(plan.after_international_prefix(text))
     return _bare(text, plan) if meaning.kind is Kind.INVALID else meaning
 
 
-def _after_plus(digits: str) -> _Meaning:
-    """No country code begins with 0, so that ``+00`` can only be a doubled prefix."""
+def _with_code(digits: str) -> _Meaning:
+    """Digits that should begin with a country code."""
     if not digits.isdigit():
         return _INVALID
     if not digits.strip("0") or digits == STAND_IN:
         return _ANONYMOUS
-    e164 = international(digits.removeprefix("00"))
+    e164 = international(digits)
     return _Meaning(Kind.E164, e164) if e164 else _INVALID
 
 
@@ -106,7 +107,7 @@ def _bare(text: str, plan: NumberPlan) -> _Meaning:
     if valid and not (e164 and is_valid(e164)):
         return _Meaning(Kind.SHORT, text)
     if not e164 and plan.format != "national":
-        meaning = _after_plus(text)
+        meaning = _with_code(text)
         if meaning.kind is not Kind.INVALID:
             return meaning
     if e164:

@@ -48,12 +48,19 @@ class Document:
 
     def place(self, path: KeyPath, *, key: bool = False) -> Place:
         """Where a value stands, or its key; the nearest one around it if it is not written."""
-        return self._place(self._as_written(path), key)
-
-    def fault(self, path: KeyPath, message: str, *, key: bool = False) -> Fault:
-        """A fault about the value at a path, or about its key."""
         written = self._as_written(path)
-        return Fault(self.file, *self._place(written, key), key_text(written), message)
+        if key and written in self.keys:
+            return self.keys[written]
+        while written and written not in self.values:
+            written = written[:-1]
+        return self.values.get(written, (0, 0))
+
+    def fault(
+        self, path: KeyPath, message: str, *, key: bool = False, near: KeyPath | None = None
+    ) -> Fault:
+        """A fault about the value at a path, or about its key; ``near`` is where to look."""
+        line, column = self.place(path if near is None else near, key=key)
+        return Fault(self.file, line, column, key_text(self._as_written(path)), message)
 
     def has(self, path: KeyPath) -> bool:
         """Whether a value is written at a path."""
@@ -80,13 +87,6 @@ class Document:
             except (KeyError, IndexError, TypeError):
                 return None
         return found
-
-    def _place(self, written: KeyPath, key: bool) -> Place:
-        if key and written in self.keys:
-            return self.keys[written]
-        while written and written not in self.values:
-            written = written[:-1]
-        return self.values.get(written, (0, 0))
 
     def _as_written(self, path: KeyPath) -> KeyPath:
         if not self._dropped:
@@ -146,6 +146,8 @@ def _syntax_fault(error: yaml.YAMLError, text: str, file: str) -> Fault:
         return Fault(file, line, column, "", f"a control character (U+{ord(text[position]):04X})")
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        return Fault(file, line, column, "", "a tab; YAML is indented with spaces")
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
     problem = " ".join(part for part in parts if part)
     return Fault(file, line, column, "", f"not YAML: {problem or error}")

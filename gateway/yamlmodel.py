@@ -165,11 +165,12 @@ def _fault(document: Document, details: ErrorDetails, model: type[BaseModel]) ->
         known = _keys_at(model, path[:-1])
         message = f"unknown key{suggestion(str(path[-1]), known)}"
         return document.fault(path, message, key=True)
+    if kind == "missing":
+        return document.fault(path, _message(details), near=path[:-1], key=True)
     return document.fault(path, _message(details), key="[key]" in details["loc"])
 
 
 _SHAPES = {
-    "missing": "this key is required",
     "string_type": "must be text",
     "list_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
@@ -182,11 +183,14 @@ _SHAPES = {
 
 def _message(details: ErrorDetails) -> str:
     kind, value = details["type"], details["input"]
+    if kind == "missing":
+        return "this key is required"
+    nothing = ", and there is nothing here" if value is None else ""
     if kind in _SHAPES:
-        return _SHAPES[kind] + (", and there is nothing here" if value is None else "")
+        return _SHAPES[kind] + nothing
     if kind in ("enum", "literal_error"):
         words = re.findall(r"'([^']*)'", details["ctx"]["expected"])
-        found = f", not '{value}'" if isinstance(value, str) else ""
+        found = f", not '{value}'" if isinstance(value, str) else nothing
         return f"must be {either(words)}{found}"
     return details["msg"].removeprefix("Value error, ")
 

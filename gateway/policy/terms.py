@@ -27,7 +27,8 @@ def _name(text: str) -> str:
 
 def _region(text: str) -> str:
     if text not in REGIONS:
-        near = f"; did you mean '{text.upper()}'?" if text.upper() in REGIONS else ""
+        meant = {"UK": "GB"}.get(text.upper(), text.upper())
+        near = f"; did you mean '{meant}'?" if meant in REGIONS else ""
         raise ValueError(f"'{text}' is no region: two letters such as FR or US{near}")
     return text
 

@@ -1,0 +1,9 @@
+"""The control socket: how the command line asks the running gateway.
+
+``gateway.control.client`` asks, ``gateway.control.server`` answers, ``messages`` is what is said.
+"""
+
+from gateway.control.client import ControlClient
+from gateway.control.messages import MAX_ENTRIES, MAX_PAGE
+
+__all__ = ["MAX_ENTRIES", "MAX_PAGE", "ControlClient"]

@@ -1,0 +1,128 @@
+"""Asking the running gateway, for commands: blocking, one connection for each request."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.control.messages import (
+    MAX_ENTRIES,
+    MAX_LINE,
+    Add,
+    Answer,
+    AnyRequest,
+    Changes,
+    Edit,
+    List,
+    Ping,
+    Reload,
+    Remove,
+    Status,
+    Undo,
+    check_path,
+)
+from gateway.entries import Asked
+from gateway.errors import ControlError
+
+TIMEOUT = 30.0
+RELOAD_TIMEOUT = 660.0
+"""A reload may wait for another one and compile millions of entries."""
+_CHUNK = 65536
+
+
+class ControlClient:
+    """Requests to the gateway behind one socket. ControlError when it refuses or is not there."""
+
+    def __init__(self, path: Path, *, who: str = "", source: str = "cli") -> None:
+        self._path = path
+        self._who = {"who": who, "source": source}
+
+    def ping(self) -> dict[str, Any]:
+        """``version`` and ``pid`` of the gateway."""
+        return dict(self.request(Ping()))
+
+    def status(self) -> dict[str, Any]:
+        return dict(self.request(Status()))
+
+    def reload(self, *, force: bool = False) -> dict[str, Any]:
+        """What ``ReloadResult`` holds; a policy that was not loaded is an answer, not an error."""
+        return dict(self.request(Reload(force), timeout=RELOAD_TIMEOUT))
+
+    def add(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        """For each entry ``number rev status entry warning``; all at once up to MAX_ENTRIES."""
+        return [
+            answer
+            for part in _parts(entries)
+            for answer in self.request(Add(entries=part, **self._who))
+        ]
+
+    def edit(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        return list(self.request(Edit(entries=list(entries), **self._who)))
+
+    def remove(
+        self, entries: Sequence[Asked] = (), *, ids: Sequence[int] = ()
+    ) -> list[dict[str, Any]]:
+        request = Remove(entries=list(entries), ids=list(ids), **self._who)
+        return list(self.request(request))
+
+    def undo(self, rev: int) -> dict[str, Any]:
+        return dict(self.request(Undo(rev=rev, **self._who)))
+
+    def list(self, list_name: str = "") -> Iterator[dict[str, Any]]:
+        """Every managed entry, page by page."""
+        after = 0
+        while page := self.request(List(list_name, after)):
+            yield from page
+            after = page[-1]["id"]
+
+    def changes(self, since: int = 0) -> Iterator[dict[str, Any]]:
+        """The change log after a revision, page by page."""
+        while page := self.request(Changes(since)):
+            yield from page
+            since = page[-1]["rev"]
+
+    def request(self, request: AnyRequest, *, timeout: float = TIMEOUT) -> Any:
+        """Send one request, wait for its answer, give its result."""
+        line = msgspec.json.encode(request) + b"\n"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(timeout)
+                peer.connect(check_path(self._path))
+                peer.sendall(line)
+                data = _line(peer)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise ControlError(f"no gateway is running on {self._path}") from None
+        except OSError as error:
+            raise ControlError(f"{self._path}: {error.strerror or error}") from error
+        return _result(data)
+
+
+def _line(peer: socket.socket) -> bytes:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        part = peer.recv(_CHUNK)
+        if not part:
+            raise ControlError("the gateway closed the connection without an answer")
+        data += part
+        if len(data) > MAX_LINE:
+            raise ControlError("the gateway's answer is too long")
+    return bytes(data)
+
+
+def _result(data: bytes) -> Any:
+    try:
+        answer = msgspec.json.decode(data, type=Answer)
+    except msgspec.MsgspecError as error:
+        raise ControlError(f"the gateway's answer cannot be read: {error}") from error
+    if not answer.ok:
+        raise ControlError(answer.error)
+    return answer.result
+
+
+def _parts(entries: Sequence[Asked]) -> Iterator[list[Asked]]:
+    for start in range(0, len(entries), MAX_ENTRIES):
+        yield list(entries[start : start + MAX_ENTRIES])

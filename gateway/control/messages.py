@@ -1,0 +1,110 @@
+"""What is said on the control socket: one JSON object a line, a request and its answer.
+
+A request has an ``op`` and the fields of its class here; others are refused. An answer is
+``{"ok": true, "result": …}`` or ``{"ok": false, "error": "…"}``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.entries import Asked
+from gateway.errors import ControlError
+
+MAX_LINE = 4 * 2**20
+"""Bytes of one request or answer."""
+MAX_ENTRIES = 1000
+"""Entries of one request."""
+MAX_PAGE = 1000
+"""Entries or changes of one answer."""
+MAX_PATH = 107
+"""``sun_path`` has 108 bytes, the last one a NUL (Linux, unix(7))."""
+
+
+class Request(msgspec.Struct, tag_field="op", tag=str.lower, forbid_unknown_fields=True):
+    """The base of all requests."""
+
+
+class Ping(Request):
+    """Whether anybody answers."""
+
+
+class Status(Request):
+    """What runs: listeners, policy, managed entries, trouble."""
+
+
+class Reload(Request):
+    """Load the policy anew; ``force`` accepts that entries vanish."""
+
+    force: bool = False
+
+
+class Changing(Request):
+    """A request that changes entries, with the person behind it and the way in."""
+
+    who: str = ""
+    source: str = "cli"
+
+
+class Add(Changing, kw_only=True):
+    """Add entries, all or none."""
+
+    entries: list[Asked]
+
+
+class Edit(Changing, kw_only=True):
+    """Replace reason and expiry of entries, all or none."""
+
+    entries: list[Asked]
+
+
+class Remove(Changing, kw_only=True):
+    """Remove entries, by text or by id, all or none."""
+
+    entries: list[Asked] = []
+    ids: list[int] = []
+
+
+class Undo(Changing, kw_only=True):
+    """Take a change back."""
+
+    rev: int
+
+
+class List(Request):
+    """Managed entries with an id above ``after``, by id."""
+
+    list: str = ""
+    after: int = 0
+    limit: int = MAX_PAGE
+
+
+class Changes(Request):
+    """Lines of the change log after ``since``."""
+
+    since: int = 0
+    limit: int = MAX_PAGE
+
+
+AnyRequest = Ping | Status | Reload | Add | Edit | Remove | Undo | List | Changes
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    ok: bool
+    result: Any = None
+    error: str = ""
+
+
+def check_path(path: Path) -> str:
+    """The path as a socket's address. ControlError when the system has no room for it."""
+    size = len(os.fsencode(path))
+    if size > MAX_PATH:
+        raise ControlError(
+            f"{path}: the path of a socket has at most {MAX_PATH} bytes, this one {size}; "
+            "set 'state' to a directory with a shorter path"
+        )
+    return str(path)

@@ -1,0 +1,125 @@
+"""Places calls with sipp and reads from its trace what was on the wire."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from string import Template
+
+from tests.asterisk.pbx import PATIENCE, Pbx, Programs
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+ADDRESSES: Mapping[str, str] = {
+    "carrier": "127.0.0.11",
+    "trusted": "127.0.0.12",
+    "phone": "127.0.0.13",
+    "bench": "127.0.0.14",
+    "freepbx": "127.0.0.15",
+}
+"""The endpoints of config/asterisk/pjsip.conf."""
+REJECTIONS = (302, 400, 403, 404, 408, 410, 433, 480, 484, 486, 487, 488, 500, 503, 600, 603, 606, 607, 608)  # fmt: skip
+
+_message = re.compile(
+    r"^UDP message (?P<way>sent|received) .*?:\s*\n\n(?P<text>.*?)(?=^-{20,} |\Z)", re.M | re.S
+)
+_status = re.compile(r"SIP/2\.0 (\d{3}) ")
+
+
+@dataclass
+class Outcome:
+    """What one call got on the wire: every status of its INVITE, in order, and the last's Reason."""
+
+    statuses: list[int] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def final(self) -> int:
+        return next((status for status in self.statuses if status >= 200), 0)
+
+    @property
+    def provisional(self) -> set[int]:
+        return {status for status in self.statuses if status < 200}
+
+    @property
+    def answered(self) -> bool:
+        return self.final == 200
+
+
+class Caller:
+    """Places calls from an endpoint; ``directory`` takes the scenarios and traces."""
+
+    def __init__(self, programs: Programs, pbx: Pbx, directory: Path) -> None:
+        self._sipp = programs.sipp
+        self._pbx = pbx
+        self._directory = directory
+        self._calls = count(1)
+
+    def call(
+        self,
+        endpoint: str,
+        to: str,
+        sender: str = "+33612000000",
+        *,
+        uri: str = "",
+        headers: str = "",
+        scenario: str = "call",
+    ) -> Outcome:
+        """One call to its end. ``sender`` is the user of From, ``uri`` replaces all of From's URI."""
+        values = {
+            "to": to,
+            "sender": uri or f"sip:{sender}@{ADDRESSES[endpoint]}",
+            "headers": "".join(f"\n      {line}" for line in headers.splitlines()),
+        }
+        outcomes = self._run(endpoint, values, scenario)
+        assert len(outcomes) == 1, outcomes
+        return next(iter(outcomes.values()))
+
+    def calls(self, endpoint: str, to: str, senders: list[str], rate: int) -> dict[str, Outcome]:
+        """A call from each of ``senders``, ``rate`` a second; outcomes by sender."""
+        table = self._directory / f"{next(self._calls)}.csv"
+        table.write_text("SEQUENTIAL\n" + "".join(f"{sender}\n" for sender in senders))
+        values = {"to": to, "sender": f"sip:[field0]@{ADDRESSES[endpoint]}", "headers": ""}
+        options = ["-inf", str(table), "-m", str(len(senders)), "-r", str(rate), "-l", "1000"]
+        return self._run(endpoint, values, "call", options)
+
+    def _run(
+        self, endpoint: str, values: Mapping[str, str], scenario: str, options: list[str] | None = None
+    ) -> dict[str, Outcome]:
+        name = self._directory / str(next(self._calls))
+        script, trace = name.with_suffix(".xml"), name.with_suffix(".trace")
+        template = Template((SCENARIOS / f"{scenario}.xml").read_text())
+        script.write_text(template.substitute(values, rejections=_rejections()))
+        command = [self._sipp, f"127.0.0.1:{self._pbx.port}", "-sf", str(script)]
+        command += ["-i", ADDRESSES[endpoint], "-trace_msg", "-message_file", str(trace)]
+        command += ["-nostdin", "-nr", "-recv_timeout", str(int(PATIENCE * 1000))]
+        command += options or ["-m", "1"]
+        done = subprocess.run(
+            command, cwd=self._directory, capture_output=True, check=False, timeout=6 * PATIENCE
+        )
+        if not trace.exists():
+            raise AssertionError(f"sipp placed no call: {done.stderr.decode()}")
+        return read_trace(trace.read_text(errors="replace"))
+
+
+def _rejections() -> str:
+    line = '<recv response="{}" optional="true" next="rejected"/>'
+    return "\n  ".join(line.format(status) for status in REJECTIONS)
+
+
+def read_trace(trace: str) -> dict[str, Outcome]:
+    """Outcomes by the user of From, from what ``-trace_msg`` wrote."""
+    outcomes: dict[str, Outcome] = {}
+    for found in _message.finditer(trace):
+        text = found["text"]
+        sender = re.search(r"^From:.*?sips?:([^@>;]*)", text, re.M | re.I)
+        outcome = outcomes.setdefault(sender[1] if sender else "", Outcome())
+        status = _status.match(text)
+        if found["way"] == "received" and status and re.search(r"^CSeq: *1 INVITE", text, re.M | re.I):
+            outcome.statuses.append(int(status[1]))
+            reason = re.search(r"^Reason:\s*(.*?)\r?$", text, re.M | re.I)
+            outcome.reason = reason[1] if reason else ""
+    return outcomes

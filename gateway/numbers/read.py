@@ -68,11 +68,21 @@ def _dialled(text: str, plan: NumberPlan, extensions: bool) -> _Meaning:
         return _interpreted(text, plan)
     if extensions and plan.is_extension(stripped):
         return _extension(stripped)
-    meaning = _interpreted(stripped, plan)
-    if meaning.kind is Kind.INVALID:
-        whole = _interpreted(text, plan)
-        return meaning if whole.kind is Kind.INVALID else whole
-    return meaning
+    return _likelier(_interpreted(stripped, plan), text, plan)
+
+
+def _likelier(rest: _Meaning, text: str, plan: NumberPlan) -> _Meaning:
+    """A caller's number may begin with an access digit: then only the whole is a known number."""
+    if _is_known(rest):
+        return rest
+    whole = _interpreted(text, plan)
+    if _is_known(whole):
+        return whole
+    return rest if rest.kind is not Kind.INVALID or whole.kind is Kind.INVALID else whole
+
+
+def _is_known(meaning: _Meaning) -> bool:
+    return meaning.kind is Kind.E164 and is_valid(meaning.digits)
 
 
 def _extension(text: str) -> _Meaning:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from gateway.attempts.sync import GroupSync
 from gateway.errors import JournalError
 
 SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_SECONDS = 86400.0
+"""A segment that is older ends with its next line: nothing is kept for long after its time."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -48,6 +51,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._sync = GroupSync(lambda: self._descriptor) if durability == "disk" else None
         self._descriptor: int | None = None
+        self._opened = 0.0
         self._number = 0
         self._size = 0
         self._lines = 0
@@ -108,15 +112,19 @@ class Journal:
     def _ready(self) -> int:
         descriptor = self._descriptor
         if descriptor is not None:
-            if os.fstat(descriptor)[stat.ST_NLINK]:
+            if not os.fstat(descriptor)[stat.ST_NLINK]:
+                self._leave(descriptor)  # somebody removed the file: its lines would go nowhere
+            elif time.monotonic() - self._opened > SEGMENT_SECONDS:
+                self.rotate()
+            else:
                 return descriptor
-            self._leave(descriptor)  # somebody removed the file: its lines would go nowhere
         return self._open()
 
     def _open(self) -> int:
         self._number += 1
         name = segment_name(self._boot, self._worker, self._number)
         self._descriptor = create_segment(self._directory, name)
+        self._opened = time.monotonic()
         self._size = self._lines = 0
         self._torn = False
         if self._sync:

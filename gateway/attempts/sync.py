@@ -26,7 +26,7 @@ class GroupSync:
 
     def __init__(self, current: Callable[[], int | None]) -> None:
         self._current = current
-        self._thread = ThreadPoolExecutor(1, "journal-sync")
+        self._thread = _thread()
         self._next: asyncio.Future[None] | None = None
         self._running = False
         self.late = 0
@@ -46,8 +46,9 @@ class GroupSync:
         self._submit(_sync_directory, directory)
 
     def close(self) -> None:
-        """Wait for all that was begun."""
-        self._thread.shutdown()
+        """Wait for all that was begun; what comes later is done all the same."""
+        old, self._thread = self._thread, _thread()
+        old.shutdown()
 
     def _submit(self, work: Callable[..., None], *arguments: object) -> Future[None]:
         future = self._thread.submit(work, *arguments)
@@ -79,6 +80,10 @@ class GroupSync:
         done.exception()  # counted by _note; a group is over either way
         group.set_result(None)
         self._start()
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "journal-sync")
 
 
 def _sync(descriptor: int | None) -> None:

@@ -302,6 +302,26 @@ def test_a_locked_store_is_tried_again_and_loses_nothing(
     journal.close()
 
 
+def test_a_journal_that_cannot_be_listed_is_tried_again(
+    state: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    journal = Journal(directory)
+    append_many(journal, 2)
+    ingester = Ingester(state, None)
+    with monkeypatch.context() as patch:
+        patch.setattr(move, "live_segments", fail)
+        ingester.step(never)
+        assert "Permission denied" in ingester.status.error
+        ingester.tell(now=True)
+    ingester.step(never)
+    assert (ingester.status.error, ingester.status.attempts) == ("", 2)
+    ingester.close()
+    journal.close()
+
+
 def test_a_full_disk_is_tried_again_and_loses_nothing(state: Path, directory: Path) -> None:
     journal = Journal(directory)
     ingester = Ingester(state, None)

@@ -141,6 +141,38 @@ def test_a_full_segment_is_closed_and_the_next_one_begun(directory: Path) -> Non
     assert all(isinstance(lines_of(path)[-1], EndLine) for path in files)
 
 
+def test_an_old_segment_ends_with_its_next_line(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(directory)
+    append_many(journal, 2)
+    monkeypatch.setattr("gateway.attempts.journal.SEGMENT_SECONDS", -1.0)
+    append_many(journal, 1, NOON + 10)
+    journal.close()
+    assert [len(lines_of(path)) for path in segments(directory)] == [3, 2]
+
+
+def test_a_segment_can_be_ended_at_any_time(directory: Path) -> None:
+    journal = Journal(directory)
+    journal.rotate()
+    append_many(journal, 1)
+    journal.rotate()
+    journal.rotate()
+    append_many(journal, 1)
+    assert len(segments(directory)) == 2
+    journal.close()
+
+
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_a_late_line_after_the_close_is_written(directory: Path, durability: str) -> None:
+    journal = Journal(directory, durability=durability)
+    append_many(journal, 1)
+    journal.close()
+    attempts = append_many(journal, 1)
+    assert lines_of(segments(directory)[-1]) == attempts
+    journal.close()
+
+
 def test_two_starts_of_a_worker_share_no_segment(directory: Path) -> None:
     for _ in range(3):
         journal = Journal(directory)

@@ -68,12 +68,17 @@ class Screener:
         return self._record(call, verdict, frontend, started)
 
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
-        """Block a request that must not reach the decision: hostile, or without the secret."""
+        """Block a request that must not reach the decision: hostile, or without the secret.
+
+        An outbound call to an emergency number goes through even so.
+        """
+        policy = self._policies.current
+        urgent = self._urgent(call, policy)
         verdict = Verdict(
-            action=Action.BLOCK,
-            reason=reason,
-            revision=self._policies.current.revision,
-            response=403,
+            action=Action.ALLOW if urgent else Action.BLOCK,
+            reason=Reason.EMERGENCY if urgent else reason,
+            revision=policy.revision,
+            response=0 if urgent else 403,
             note=why,
         )
         return self._record(call, verdict, frontend, time.perf_counter())
@@ -100,10 +105,14 @@ class Screener:
         """When the last outbound emergency call was seen, by trunk (kept over a restart)."""
         return self._emergencies
 
-    def _on_error(self, call: Call, policy: Policy) -> Verdict:
+    def _urgent(self, call: Call, policy: Policy) -> bool:
+        if call.direction is Direction.INBOUND:
+            return False
         plan = policy.trunks.get(call.trunk, policy.plan)
-        outbound = call.direction is Direction.OUTBOUND
-        urgent = outbound and numbers.is_emergency(call.callee, plan, policy.emergency.extra)
+        return numbers.is_emergency(call.callee, plan, policy.emergency.extra)
+
+    def _on_error(self, call: Call, policy: Policy) -> Verdict:
+        urgent = self._urgent(call, policy)
         action = Action.ALLOW if urgent else policy.on_error.action(call.direction)
         blocked = action is Action.BLOCK
         return Verdict(

@@ -23,11 +23,11 @@ from dataclasses import replace
 from gateway import numbers
 from gateway.calls import Call, Direction, Presentation
 from gateway.numbers import Kind, Number, NumberPlan
+from gateway.policy.category import holds
 from gateway.policy.model import (
     Action,
     Entry,
     ListDef,
-    Match,
     Mode,
     Party,
     Policy,
@@ -105,6 +105,11 @@ class Case:
     def _by_did(self) -> str:
         own = self.callee if self.inbound else self.caller
         return self.policy.dids.get(own.digits, "") if own.kind is Kind.E164 else ""
+
+    @property
+    def _hidden(self) -> bool:
+        """Whether the remote party withholds its number; outbound, the caller is our own."""
+        return self.inbound and self.call.presentation is not Presentation.ALLOWED
 
     @property
     def remote(self) -> Number:
@@ -186,7 +191,7 @@ class Case:
     def _category(self, shadow: bool) -> Verdict | None:
         for item in self.policy.categories:
             if self._applies(item, self._remote_party, shadow) and item.match:
-                reason = self._holds(item.match)
+                reason = holds(item.match, self.remote, hidden=self._hidden)
                 if self.note:
                     held = f"holds: {item.action}" if reason else "does not hold"
                     self._say(f"category list {item.name} {held}")
@@ -248,40 +253,6 @@ class Case:
 
     def _is_remote(self, looks: Party, party: Party) -> bool:
         return looks is Party.REMOTE and party is self._remote_party
-
-    def _holds(self, match: Match) -> Reason | None:
-        """The reason to give when every key of a match holds; costly keys are tried last."""
-        remote, reason = self.remote, None
-        if match.anonymous:
-            hidden = self.inbound and self.call.presentation is not Presentation.ALLOWED
-            if not (hidden or remote.kind is Kind.ANONYMOUS):
-                return None
-            reason = Reason.ANONYMOUS
-        if match.no_number:
-            if remote.kind is not Kind.ANONYMOUS:
-                return None
-            reason = Reason.NO_NUMBER
-        if match.invalid:
-            if remote.kind is not Kind.INVALID:
-                return None
-            reason = Reason.INVALID
-        return self._holds_costly(match, remote, reason)
-
-    def _holds_costly(self, match: Match, remote: Number, reason: Reason | None) -> Reason | None:
-        known = remote.kind is Kind.E164
-        if match.unassigned:
-            if not known or numbers.is_valid(remote.digits):
-                return None
-            reason = Reason.UNASSIGNED
-        if match.regions:
-            if not known or numbers.region_of(remote.digits) not in match.regions:
-                return None
-            reason = Reason.REGION
-        if match.types:
-            if not known or numbers.type_of(remote.digits) not in match.types:
-                return None
-            reason = Reason.TYPE
-        return reason
 
     def _listed(self, item: ListDef, entry: Entry | None, party: Party, reason: Reason) -> Verdict:
         return self._give(

@@ -115,6 +115,13 @@ def test_a_hostile_request_is_blocked_and_journaled(screener: Screener, tmp_path
     assert "two blank lines" in journaled(tmp_path)
 
 
+def test_an_emergency_call_goes_out_even_when_its_request_is_refused(screener: Screener) -> None:
+    refused = screener.refuse(outbound("112"), "agi", Reason.UNAUTHORISED, "wrong secret")
+    assert (refused.verdict.action, refused.verdict.reason) == ("allow", "emergency")
+    forged = screener.refuse(inbound("112"), "agi", Reason.UNAUTHORISED, "wrong secret")
+    assert (forged.verdict.action, forged.verdict.reason) == ("block", "unauthorised")
+
+
 def test_what_shadow_lists_would_have_said_is_in_the_attempt(screener: Screener) -> None:
     call = inbound("+33163000000")
     verdict = screener.screen(call, "agi").verdict

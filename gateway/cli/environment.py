@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.control import ControlClient
     from gateway.entries import EntryStore
     from gateway.policy.loader import Loaded
     from gateway.settings import Settings
@@ -32,6 +36,14 @@ def find_config() -> Path:
         if path.is_file():
             return path
     return last
+
+
+def person() -> str:
+    """Who gives the command, for the change log: also behind sudo."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 @dataclass
@@ -75,3 +87,17 @@ class Environment:
             yield store
         finally:
             store.close()
+
+    def gateway(self) -> ControlClient | None:
+        """The running gateway; None when there is none. One that may not be asked is one."""
+        from gateway.control import ControlClient
+
+        path = self.settings.control_path
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except OSError:
+            pass  # the client says what is wrong
+        return ControlClient(path, who=person())

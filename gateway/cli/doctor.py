@@ -1,0 +1,151 @@
+"""``doctor``: whether everything that a call passes through is in order, and what to do if not.
+
+Each check gives one line. A check that cannot be made here warns; it does not fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import machine
+from gateway.cli.environment import Environment
+from gateway.cli.installed import check_dialplan
+from gateway.cli.output import json_option, plural, print_json, styled
+from gateway.cli.remarks import Remark, fail, ok, warn
+from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.policy.loader import Loaded
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+FAILED = 1
+
+
+@dataclass(slots=True)
+class Examination:
+    """What the checks share: the policy is loaded once."""
+
+    environment: Environment
+    asterisk_dir: Path
+    loaded: Loaded | None = None
+
+
+@click.command("doctor", short_help="Whether everything is in order, and what to do if not.")
+@click.option(
+    "--asterisk-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/etc/asterisk"),
+    show_default=True,
+    help="Where Asterisk reads its configuration.",
+)
+@json_option
+@click.pass_obj
+def doctor_command(environment: Environment, asterisk_dir: Path, as_json: bool) -> None:
+    """Check settings, policy, listener, Asterisk, the installed dialplan, clock and disk.
+
+    Exit with 1 when something fails.
+    """
+    examination = Examination(environment, asterisk_dir)
+    remarks = [remark for check in CHECKS for remark in check(examination)]
+    if as_json:
+        print_json([asdict(remark) for remark in remarks])
+    else:
+        for remark in remarks:
+            _print(remark)
+    if any(remark.status == "fail" for remark in remarks):
+        sys.exit(FAILED)
+
+
+def _print(remark: Remark) -> None:
+    word = styled(remark.status.ljust(4), COLOURS[remark.status], bold=True)
+    click.echo(f"{word}  {remark.about:<9}  {remark.text}")
+    if remark.advice:
+        click.echo(f"{'':17}{styled('→', 'bright_black')} {remark.advice}")
+
+
+def _check_config(examination: Examination) -> Iterator[Remark]:
+    environment = examination.environment
+    try:
+        assert environment.settings
+        yield ok("settings", f"{environment.config} is in order")
+        examination.loaded = environment.load()
+    except ConfigError as error:
+        for fault in error.faults:
+            yield fail("config", str(fault), "correct the file; callgate lint checks it")
+    except GatewayError as error:
+        yield fail("config", str(error), "see whether the state folder is readable and writable")
+    else:
+        policy = examination.loaded.policy
+        size = f"{plural(len(policy.lists), 'list')}, {plural(len(policy.index), 'entry')}"
+        yield ok("policy", f"revision {policy.revision}: {size}")
+
+
+def _check_listener(examination: Examination) -> Iterator[Remark]:
+    from gateway.cli.probe import listener
+    from gateway.frontends.probe import ask
+
+    try:
+        where = listener(examination.environment)
+        answer = asyncio.run(ask(where.host, where.port))
+    except GatewayError as error:
+        yield fail("listener", str(error), "start the gateway: callgate serve")
+    else:
+        yield ok("listener", f"{where} answers in {answer.seconds * 1000:.1f} ms")
+
+
+def _check_gateway(examination: Examination) -> Iterator[Remark]:
+    """Whether what runs is what is written."""
+    try:
+        gateway = examination.environment.gateway()
+        policy = gateway.status().get("policy", {}) if gateway else None
+    except GatewayError as error:
+        yield warn("gateway", str(error), "run doctor as the user of the gateway, or as root")
+        return
+    if policy is None:
+        yield fail("gateway", "none is running with these settings", "start it: callgate serve")
+    elif policy.get("degraded"):
+        yield fail("gateway", str(policy["degraded"]), "callgate lint, then callgate reload")
+    elif examination.loaded and policy.get("revision") != examination.loaded.policy.revision:
+        running = policy.get("revision")
+        yield warn("gateway", f"policy {running} runs, not the one on disk", "callgate reload")
+    else:
+        yield ok("gateway", f"runs policy {policy.get('revision')}")
+
+
+def _check_asterisk(examination: Examination) -> Iterator[Remark]:
+    del examination
+    yield machine.check_asterisk()
+
+
+def _check_dialplan(examination: Examination) -> Iterator[Remark]:
+    if examination.loaded is None:
+        yield warn("dialplan", "not compared: the policy does not load")
+        return
+    settings = examination.environment.settings
+    yield from check_dialplan(examination.asterisk_dir, examination.loaded.policy, settings)
+
+
+def _check_machine(examination: Examination) -> Iterator[Remark]:
+    yield machine.check_clock()
+    try:
+        state = examination.environment.settings.state_dir
+    except ConfigError:
+        return
+    yield machine.check_disk(state)
+
+
+CHECKS: tuple[Callable[[Examination], Iterator[Remark]], ...] = (
+    _check_config,
+    _check_listener,
+    _check_gateway,
+    _check_asterisk,
+    _check_dialplan,
+    _check_machine,
+)

@@ -1,0 +1,121 @@
+"""The dialplan that is installed, compared with the shipped one, the policy and the settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.calls import Direction
+from gateway.cli.dialplan import emergency_list, regions_of
+from gateway.cli.environment import shipped
+from gateway.cli.probe import ANYWHERE
+from gateway.cli.remarks import Remark, fail, ok, warn
+
+if TYPE_CHECKING:
+    from gateway.policy.model import Policy
+    from gateway.settings import Settings
+
+CODE = "callgate.conf"
+EMERGENCY = "callgate-emergency.conf"
+GLOBALS = "callgate-globals.conf"
+INSTALL = 'cp -r "$(callgate dialplan --path)/asterisk" {}/callgate, then include it'
+RELOAD = "then asterisk -rx 'dialplan reload'"
+
+
+def check_dialplan(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
+    """Whether the files are there and current, and say what policy and settings say."""
+    if not folder.is_dir():
+        yield warn("dialplan", f"no {folder} here: not checked", "name it: --asterisk-dir")
+        return
+    try:
+        yield from _compare(folder, policy, settings)
+    except (OSError, UnicodeDecodeError) as error:
+        advice = "run doctor as a user who may read it"
+        yield warn("dialplan", f"{folder} cannot be read: {error}", advice)
+
+
+def _compare(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
+    code = _find(folder, CODE)
+    if code is None:
+        yield fail("dialplan", f"not installed in {folder}", INSTALL.format(folder))
+        return
+    original = shipped("dialplan") / "asterisk" / CODE
+    if code.read_bytes() == original.read_bytes():
+        yield ok("dialplan", f"{code} is current")
+    else:
+        yield fail("dialplan", f"{code} is not the shipped one", f"cp {original} {code}, {RELOAD}")
+    if not _is_included(folder, CODE):
+        yield fail("dialplan", f"nothing in {folder} includes {CODE}", "write #include for it")
+    yield _check_emergency(folder, policy)
+    yield from _check_globals(folder, policy, settings)
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return min(folder.rglob(name), default=None)
+
+
+def _is_included(folder: Path, name: str) -> bool:
+    """Whether any file includes it, also by a pattern such as ``callgate/*.conf``."""
+    stem = re.escape(name.removesuffix(".conf"))
+    included = re.compile(rf'^\s*#include\s+"?[^"\n]*(?:{stem}|\*)\.conf"?', re.MULTILINE)
+    return any(included.search(path.read_text()) for path in folder.rglob("*.conf"))
+
+
+def _check_emergency(folder: Path, policy: Policy) -> Remark:
+    """The numbers that go out without asking must be those of the decision."""
+    wanted = set(emergency_list(regions_of(policy), policy.emergency.extra))
+    path = _find(folder, EMERGENCY)
+    advice = f"callgate dialplan --emergency > {path or folder / EMERGENCY}, {RELOAD}"
+    if path is None:
+        return fail("emergency", f"{EMERGENCY} is not installed", advice)
+    found = set(re.findall(r"^exten\s*=>?\s*(\w+),1,", path.read_text(), re.MULTILINE))
+    differences = [
+        f"{word} {', '.join(sorted(numbers))}"
+        for word, numbers in (("lacks", wanted - found), ("has too many:", found - wanted))
+        if numbers
+    ]
+    if differences:
+        return fail("emergency", f"{path} {' and '.join(differences)}", advice)
+    return ok("emergency", f"{path} has the {len(wanted)} numbers of the policy")
+
+
+def _check_globals(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
+    path = _find(folder, GLOBALS)
+    if path is None:
+        yield fail("globals", f"{GLOBALS} is not installed", INSTALL.format(folder))
+        return
+    written = _assignments(path.read_text())
+    wanted = {"CALLGATE_ADDRESS": _address(settings, written.get("CALLGATE_ADDRESS", ""))}
+    for direction in Direction:
+        wanted[f"CALLGATE_OUTAGE_{direction.upper()}"] = policy.on_error.action(direction).value
+    faults = [
+        f"{name} is {written.get(name, 'not set')}, not {value}"
+        for name, value in wanted.items()
+        if written.get(name) != value
+    ]
+    if written.get("CALLGATE_SECRET", "") != settings.agi.secret:
+        faults.append("CALLGATE_SECRET is not the secret of the settings")
+    for fault in faults:
+        yield fail("globals", f"{path}: {fault}", f"make them agree, {RELOAD}")
+    if not faults:
+        yield ok("globals", f"{path} agrees with settings and on_error")
+
+
+def _address(settings: Settings, written: str) -> str:
+    """What the dialplan should ask; a listener on every address answers on any of them."""
+    listen = settings.agi.listen
+    if listen and listen.host in ANYWHERE and written.rpartition(":")[2] == str(listen.port):
+        return written
+    return str(listen)
+
+
+def _assignments(text: str) -> dict[str, str]:
+    """``NAME=value`` or ``NAME => value`` of every line; ``;`` begins a comment."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition(";")[0].partition("=")
+        if equals:
+            found[name.strip()] = value.removeprefix(">").strip()
+    return found

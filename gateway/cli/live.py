@@ -1,0 +1,85 @@
+"""``reload`` and ``status``: talking to the running gateway over its control socket."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from gateway.cli.environment import Environment
+from gateway.cli.output import json_option, plural, print_facts, print_json, styled
+from gateway.errors import ControlError
+
+EXIT_CODES = {"loaded": 0, "refused": 1, "failed": 2}
+WORD_COLOURS = {"loaded": "green", "refused": "yellow", "failed": "red"}
+
+
+@click.command("reload", short_help="Make the running gateway read its policy again.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also when a list would be emptied or more than half of the entries would go.",
+)
+@json_option
+@click.pass_obj
+def reload_command(environment: Environment, force: bool, as_json: bool) -> None:
+    """Read the policy again and wait until it is in force, or until it is known why not.
+
+    Exit with 1 when it was refused, with 2 when it cannot be loaded; the old one goes on then.
+    """
+    gateway = environment.gateway()
+    if gateway is None:
+        raise ControlError(f"no gateway is running on {environment.settings.control_path}")
+    result = gateway.reload(force=force)
+    if as_json:
+        print_json(result)
+    else:
+        _print_result(result)
+    sys.exit(EXIT_CODES[result["status"]])
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    status = result["status"]
+    for line in [*result["warnings"], *result["faults"]]:
+        click.echo(line, err=True)
+    word = styled(status, WORD_COLOURS[status], bold=True)
+    size = f"{plural(result['lists'], 'list')}, {plural(result['entries'], 'entry')}"
+    took = f" in {result['seconds']} s" if status == "loaded" else " goes on"
+    click.echo(f"{word}: policy {result['revision']}, {size}{took}")
+    if status == "refused":
+        click.echo("callgate reload --force takes it all the same", err=True)
+
+
+@click.command("status", short_help="What the running gateway does.")
+@json_option
+@click.pass_obj
+def status_command(environment: Environment, as_json: bool) -> None:
+    """Show what the running gateway listens on, which policy is in force, and what troubles it.
+
+    Exit with 1 when none is running.
+    """
+    gateway = environment.gateway()
+    if gateway is None:
+        raise ControlError(f"no gateway is running on {environment.settings.control_path}")
+    status = gateway.status()
+    if as_json:
+        print_json(status)
+    else:
+        print_facts(flattened(status))
+
+
+def flattened(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as lines: ``policy revision``, ``policy entries``, …"""
+    lines: list[tuple[str, str]] = []
+    for name, value in facts.items():
+        label = f"{prefix}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            lines += flattened(value, f"{label} ")
+        elif isinstance(value, list):
+            lines += [(label, ", ".join(map(str, value)))] if value else []
+        elif value is not None:
+            lines.append(
+                (label, "yes" if value is True else "no" if value is False else str(value))
+            )
+    return lines

@@ -1,0 +1,51 @@
+"""The help of every command, as docs/cli.md shows it. ``python -m tests.meta.cli_reference``
+writes it there anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from gateway.cli import COMMANDS, main
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "cli.md"
+WIDTH = 100
+
+
+def help_of(command: str) -> str:
+    """What ``callgate COMMAND --help`` prints in a terminal of 100 columns."""
+    root = click.Context(main, info_name="callgate", terminal_width=WIDTH, max_content_width=WIDTH)
+    root.help_option_names = ["-h", "--help"]
+    if not command:
+        return main.get_help(root)
+    found = main.get_command(root, command)
+    assert found is not None
+    context = click.Context(
+        found, info_name=command, parent=root, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    return found.get_help(context)
+
+
+def block_of(command: str) -> str:
+    return f"```text\n{help_of(command)}\n```"
+
+
+def heading_of(command: str) -> str:
+    return f"## callgate {command}".rstrip()
+
+
+def rewritten(text: str) -> str:
+    """The reference with the first ``text`` block after each heading replaced."""
+    for command in ["", *COMMANDS]:
+        pattern = rf"(?ms)(^{re.escape(heading_of(command))}$.*?)^```text\n.*?^```$"
+        text = re.sub(
+            pattern, lambda found, command=command: found[1] + block_of(command), text, count=1
+        )
+    return text
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(rewritten(REFERENCE.read_text()))

@@ -1,0 +1,221 @@
+"""The documentation is true: its examples run, its YAML loads, and nothing is left out of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from gateway.cli import COMMANDS
+from gateway.metrics import METRICS
+from gateway.pbx import variables
+from gateway.policy.document import PolicyDocument
+from gateway.policy.loader import load
+from gateway.policy.model import Reason
+from gateway.settings import Settings
+from tests.meta import cli_reference
+from tests.support.documents import DOCUMENTS, ROOT, Block, Example, blocks, examples
+
+TEXT = "\n".join(document.read_text() for document in DOCUMENTS)
+LIVE = {"probe", "status", "reload", "doctor"}
+"""Commands whose examples want a running gateway."""
+SHOWN_ADDRESS = "127.0.0.1:4573"
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+class Machine:
+    """A folder with the shipped configuration, where the examples of one document run in turn."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(ROOT / "config", folder / "config")
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        settings = folder / "config/callgate.yaml"
+        text = settings.read_text()
+        assert SHOWN_ADDRESS in text
+        settings.write_text(text.replace(SHOWN_ADDRESS, self.address))
+        command = folder / "bin/callgate"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gateway "$@"\n')
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
+        self.environment = {
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "TZ": "UTC",
+        }
+        self.gateway: subprocess.Popen[bytes] | None = None
+
+    def run(self, command: str) -> str:
+        """What a command prints, on either stream, with the address that documents show."""
+        result = subprocess.run(
+            ["sh", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return result.stdout.replace(self.address, SHOWN_ADDRESS)
+
+    def serve(self) -> None:
+        self.gateway = subprocess.Popen(
+            ["callgate", "serve"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(200):
+            assert self.gateway.poll() is None, "the gateway did not start"
+            if "answers in" in self.run("callgate probe"):
+                return
+            time.sleep(0.05)
+        pytest.fail("the gateway does not answer")
+
+    def stop(self) -> None:
+        if self.gateway:
+            self.gateway.terminate()
+            self.gateway.wait(timeout=20)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    made.stop()
+
+
+def is_live(example: Example) -> bool:
+    found = re.match(r"callgate (?:--\S+ \S+ )?(\w+)", example.command)
+    return bool(found and found[1] in LIVE)
+
+
+WITH_EXAMPLES = [document for document in DOCUMENTS if list(examples(document))]
+
+
+@pytest.mark.parametrize("document", WITH_EXAMPLES, ids=relative)
+def test_every_example_prints_what_is_shown(document: Path, machine: Machine) -> None:
+    shown = list(examples(document))
+    if any(map(is_live, shown)):
+        machine.serve()
+    for example in shown:
+        printed = machine.run(example.command)
+        assert example.matches(printed), (
+            f"{example.block}: $ {example.command}\nprints:\n{printed}\nshown:\n"
+            + "\n".join(example.output)
+        )
+
+
+YAML_BLOCKS = [block for document in DOCUMENTS for block in blocks(document, "yaml")]
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+@pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)
+def test_every_yaml_example_loads(block: Block, tmp_path: Path) -> None:
+    document: dict[str, Any] = yaml.safe_load(block.text)
+    shutil.copytree(ROOT / "config", tmp_path, dirs_exist_ok=True)
+    if set(document) <= keys(PolicyDocument):
+        (tmp_path / "example.yaml").write_text(block.text)
+        assert load(tmp_path / "example.yaml").policy.lists
+    else:
+        assert set(document) <= keys(Settings), f"{block} is neither policy nor settings"
+        Settings.parse(block.text.encode(), tmp_path / "callgate.yaml", {})
+
+
+def dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of a model, with those of the sections in it."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from dotted(kind, f"{prefix}{name}.")
+
+
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+
+@pytest.mark.parametrize("key", [*dotted(Settings), *dotted(PolicyDocument)])
+def test_every_key_is_documented(key: str) -> None:
+    last = key.rpartition(".")[2]
+    assert re.search(rf"`(?:[\w.]+\.)?{last}`|^ *{last}:", CONFIGURATION.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("metric", [metric.name for metric in METRICS])
+def test_every_metric_is_documented(metric: str) -> None:
+    assert metric in (ROOT / "docs/operations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "variable",
+    sorted(
+        value
+        for name, value in vars(variables).items()
+        if name.isupper() and isinstance(value, str)
+    ),
+)
+def test_every_dialplan_variable_is_documented(variable: str) -> None:
+    assert variable in (ROOT / "docs/dialplan.md").read_text()
+
+
+def test_every_variable_of_the_dialplan_files_is_documented() -> None:
+    files = (ROOT / "dialplan").rglob("*.conf")
+    used = {name for file in files for name in re.findall(r"CALLGATE_[A-Z_]+", file.read_text())}
+    document = (ROOT / "docs/dialplan.md").read_text()
+    assert {name for name in used if name not in document} == set()
+
+
+@pytest.mark.parametrize("reason", [reason.value for reason in Reason])
+def test_every_reason_is_documented(reason: str) -> None:
+    assert f"`{reason}`" in (ROOT / "docs/decision.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_reference_shows_the_help_of_every_command(command: str) -> None:
+    text = cli_reference.REFERENCE.read_text()
+    assert cli_reference.heading_of(command) in text
+    assert cli_reference.block_of(command) in text, "run: python -m tests.meta.cli_reference"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`make ([a-z]+)", TEXT)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "docs/dependencies.md").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    named = re.findall(r'^ +"([A-Za-z][\w-]*)(?:[><=].*)?",$', project, re.MULTILINE)
+    assert {"click", "mypy"} <= set(named)
+    for name in named:
+        assert f"`{name}`" in text, name

@@ -1,0 +1,260 @@
+"""``callgate doctor``: each fault is found, named, and comes with what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import machine, main
+from gateway.cli.environment import Environment
+from gateway.errors import ControlError
+from gateway.frontends.probe import Answer, NoAnswer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "state").mkdir(mode=0o700)
+    return tmp_path / "config/callgate.yaml"
+
+
+@pytest.fixture
+def asterisk(tmp_path: Path, config: Path) -> Path:
+    """A folder of Asterisk with the dialplan installed as docs/install.md says."""
+    folder = tmp_path / "asterisk"
+    shutil.copytree(ROOT / "dialplan/asterisk", folder / "callgate")
+    (folder / "extensions.conf").write_text(
+        '[globals]\n#include "callgate/callgate-globals.conf"\n#include "callgate/callgate.conf"\n'
+    )
+    generated = CliRunner().invoke(main, ["--config", str(config), "dialplan", "--emergency"])
+    (folder / "callgate/callgate-emergency.conf").write_text(generated.output)
+    return folder
+
+
+class Gateway:
+    def __init__(self, policy: dict[str, Any] | None = None) -> None:
+        self.policy = policy
+
+    def status(self) -> dict[str, Any]:
+        if self.policy is None:
+            raise ControlError("permission denied")
+        return {"policy": self.policy}
+
+
+@pytest.fixture
+def running(config: Path, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    """A gateway that answers and runs the policy that is on the disk."""
+
+    async def ask(host: str, port: int) -> Answer:
+        del host, port
+        return Answer({"CALLGATE_STATUS": "ok"}, 0.001)
+
+    gateway = Gateway({"revision": Environment(config).load().policy.revision})
+    monkeypatch.setattr("gateway.frontends.probe.ask", ask)
+    monkeypatch.setattr(Environment, "gateway", lambda _: gateway)
+    monkeypatch.setattr("gateway.cli.machine.shutil.which", lambda _: None)
+    return gateway
+
+
+def examine(config: Path, asterisk: Path | None = None) -> tuple[int, list[dict[str, str]]]:
+    folder = asterisk or config.parent / "none"
+    command = ["--config", str(config), "doctor", "--json", "--asterisk-dir", str(folder)]
+    result = CliRunner().invoke(main, command)
+    return result.exit_code, json.loads(result.output)
+
+
+def told(remarks: list[dict[str, str]], about: str) -> list[tuple[str, str]]:
+    return [(item["status"], item["text"]) for item in remarks if item["about"] == about]
+
+
+@pytest.mark.usefixtures("running")
+def test_where_all_is_well_nothing_fails(config: Path, asterisk: Path) -> None:
+    code, remarks = examine(config, asterisk)
+    assert code == 0
+    assert [item["about"] for item in remarks] == [
+        *("settings", "policy", "listener", "gateway", "asterisk", "dialplan"),
+        *("emergency", "globals", "clock", "disk"),
+    ]
+    assert {item["status"] for item in remarks if item["about"] != "asterisk"} == {"ok"}
+
+
+@pytest.mark.usefixtures("running")
+def test_people_read_a_line_each_and_what_to_do(config: Path) -> None:
+    command = ["--config", str(config), "doctor", "--asterisk-dir", str(config.parent / "none")]
+    lines = CliRunner().invoke(main, command).output.splitlines()
+    assert lines[0] == f"ok    settings   {config} is in order"
+    assert "                 → name it: --asterisk-dir" in lines
+
+
+def test_with_no_gateway_listener_and_gateway_fail(config: Path) -> None:
+    text = config.read_text().replace("127.0.0.1:4573", "127.0.0.1:1")
+    config.write_text(text)
+    code, remarks = examine(config)
+    assert code == 1
+    assert told(remarks, "listener")[0][0] == "fail"
+    assert told(remarks, "gateway") == [("fail", "none is running with these settings")]
+
+
+def test_every_fault_of_the_policy_is_a_line(config: Path, running: Gateway) -> None:
+    assert running
+    (config.parent / "policy.yaml").write_text("lists: {a: {action: no}, b: {actoin: block}}\n")
+    code, remarks = examine(config)
+    assert code == 1
+    assert len(told(remarks, "config")) >= 2
+    assert told(remarks, "dialplan") == [("warn", "not compared: the policy does not load")]
+
+
+def test_settings_that_cannot_be_read_fail_once_and_the_rest_is_told(tmp_path: Path) -> None:
+    code, remarks = examine(tmp_path / "callgate.yaml")
+    assert code == 1
+    assert told(remarks, "config")[0][0] == "fail"
+    assert told(remarks, "clock")[0][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "text"),
+    [
+        ({"revision": "other+0"}, "warn", "policy other+0 runs, not the one on disk"),
+        ({"degraded": "the last reload failed"}, "fail", "the last reload failed"),
+        (None, "warn", "permission denied"),
+    ],
+)
+def test_a_gateway_that_runs_something_else_is_noticed(
+    config: Path, running: Gateway, policy: dict[str, Any] | None, status: str, text: str
+) -> None:
+    running.policy = policy
+    assert told(examine(config)[1], "gateway") == [(status, text)]
+
+
+def test_a_listener_that_does_not_answer_fails(
+    config: Path, running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(host: str, port: int) -> Answer:
+        raise NoAnswer(f"{host}:{port}: no answer: in time")
+
+    assert running
+    monkeypatch.setattr("gateway.frontends.probe.ask", ask)
+    assert told(examine(config)[1], "listener")[0][0] == "fail"
+
+
+@pytest.mark.usefixtures("running")
+def test_a_dialplan_that_was_changed_missing_or_not_included_fails(
+    config: Path, asterisk: Path
+) -> None:
+    (asterisk / "extensions.conf").write_text("[globals]\n")
+    with (asterisk / "callgate/callgate.conf").open("a") as file:
+        file.write("; mine\n")
+    texts = [text for status, text in told(examine(config, asterisk)[1], "dialplan")]
+    assert texts[0].endswith("callgate.conf is not the shipped one")
+    assert texts[1].endswith("includes callgate.conf")
+    (asterisk / "callgate/callgate.conf").unlink()
+    ((status, text),) = told(examine(config, asterisk)[1], "dialplan")
+    assert (status, text) == ("fail", f"not installed in {asterisk}")
+
+
+@pytest.mark.usefixtures("running")
+def test_an_emergency_list_that_differs_from_the_policy_fails(config: Path, asterisk: Path) -> None:
+    path = asterisk / "callgate/callgate-emergency.conf"
+    path.write_text(path.read_text().replace("exten => 15,", "exten => 16,"))
+    assert told(examine(config, asterisk)[1], "emergency") == [
+        ("fail", f"{path} lacks 15 and has too many: 16")
+    ]
+    path.unlink()
+    assert told(examine(config, asterisk)[1], "emergency")[0][0] == "fail"
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (
+            "CALLGATE_OUTAGE_INBOUND=allow",
+            "CALLGATE_OUTAGE_INBOUND=block",
+            "CALLGATE_OUTAGE_INBOUND is block, not allow",
+        ),
+        (":4573", ":4574", "CALLGATE_ADDRESS is 127.0.0.1:4574, not 127.0.0.1:4573"),
+        (
+            "CALLGATE_SECRET=",
+            "CALLGATE_SECRET=hunter2",
+            "CALLGATE_SECRET is not the secret of the settings",
+        ),
+    ],
+)
+def test_globals_that_contradict_policy_or_settings_fail(
+    config: Path, asterisk: Path, before: str, after: str, text: str
+) -> None:
+    path = asterisk / "callgate/callgate-globals.conf"
+    path.write_text(path.read_text().replace(before, after))
+    assert told(examine(config, asterisk)[1], "globals") == [("fail", f"{path}: {text}")]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_listener_on_every_address_suits_any_address_of_the_dialplan(
+    config: Path, asterisk: Path
+) -> None:
+    config.write_text(config.read_text().replace("127.0.0.1:4573", "0.0.0.0:4573"))
+    assert told(examine(config, asterisk)[1], "globals")[0][0] == "ok"
+
+
+def script(folder: Path, name: str, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_asterisk_is_asked_for_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path, "asterisk", "echo 'Asterisk 22.10.1 built by x'", monkeypatch)
+    assert machine.check_asterisk().text == "Asterisk 22.10.1"
+
+
+def test_an_asterisk_that_does_not_answer_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(
+        tmp_path, "asterisk", "echo 'Unable to connect to remote asterisk' >&2; exit 1", monkeypatch
+    )
+    remark = machine.check_asterisk()
+    assert (remark.status, remark.advice != "") == ("fail", True)
+    assert "Unable to connect" in remark.text
+
+
+@pytest.mark.parametrize(("printed", "status"), [("yes", "ok"), ("no", "warn")])
+def test_the_clock_is_asked_whether_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, status: str
+) -> None:
+    script(tmp_path, "timedatectl", f"echo {printed}", monkeypatch)
+    assert machine.check_clock().status == status
+
+
+def test_a_clock_of_long_ago_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.machine.time.time", lambda: 0.0)
+    assert machine.check_clock().status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("free", "status"), [(50 * 2**20, "fail"), (500 * 2**20, "warn"), (5 * 2**30, "ok")]
+)
+def test_room_on_the_disk_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: str
+) -> None:
+    class Usage:
+        def __init__(self) -> None:
+            self.free = free
+
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr("gateway.cli.machine.shutil.disk_usage", lambda _: Usage())
+    assert machine.check_disk(tmp_path).status == status
+
+
+def test_a_state_folder_that_others_can_read_is_doubtful(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert machine.check_disk(tmp_path).advice == f"chmod 700 {tmp_path}"
+    assert machine.check_disk(tmp_path / "none").status == "warn"

@@ -1,0 +1,185 @@
+"""``callgate add``, ``remove``, ``list`` and ``export``: by a running gateway or without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.cli.environment import Environment
+from gateway.entries import Asked, EntryStore
+from gateway.policy.loader import load
+
+POLICY = """
+numbering: {region: FR}
+lists:
+  nuisance: {action: block, prefixes: [+33163]}
+  spam: {action: block, direction: inbound, may_be_empty: true}
+"""
+UNATTENDED = "no gateway is running: the change is written for its next start\n"
+
+
+@pytest.fixture(autouse=True)
+def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "alice")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "callgate.yaml").write_text("state: state\n")
+    return tmp_path / "callgate.yaml"
+
+
+def run(config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["--config", str(config), *arguments])
+
+
+def stored(config: Path) -> list[tuple[str, str, str]]:
+    store = EntryStore(config.parent / "state/entries.db")
+    entries = [(item.list, item.entry.text, item.who) for item in store.managed()]
+    store.close()
+    return entries
+
+
+def test_without_a_gateway_an_entry_is_written_to_the_store_and_that_is_said(config: Path) -> None:
+    result = run(config, "add", "0162000000")
+    assert result.exit_code == 0
+    assert result.output == UNATTENDED + "added +33162000000 to blacklist\n"
+    assert stored(config) == [("blacklist", "+33162000000", "alice")]
+    checked = run(config, "check", "+33162000000", "--expect", "block")
+    assert checked.exit_code == 0
+
+
+def test_the_state_folder_is_made_for_its_owner_alone(config: Path) -> None:
+    run(config, "add", "+33162000000")
+    assert (config.parent / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_too_short_is_a_prefix_and_shown_as_one(config: Path) -> None:
+    assert "added +33162* to blacklist\n" in run(config, "add", "+33162").output
+
+
+def test_a_type_overrides_what_is_inferred(config: Path) -> None:
+    assert (
+        "added +33162* to nuisance"
+        in run(config, "add", "--type", "prefix", "--list", "nuisance", "+33162").output
+    )
+    assert "added 3179 to blacklist" in run(config, "add", "--type", "short", "3179").output
+
+
+def test_adding_twice_changes_nothing(config: Path) -> None:
+    run(config, "add", "+33162000000")
+    result = run(config, "add", "+33162000000")
+    assert result.exit_code == 0
+    assert "+33162000000 is already in blacklist\n" in result.output
+
+
+def test_all_are_added_or_none(config: Path) -> None:
+    result = run(config, "add", "+33162000000", "no number")
+    assert result.exit_code == 1
+    assert "error: " in result.output
+    assert not (config.parent / "state/entries.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--list", "nowhere", "+33162000000"), "there is no list 'nowhere'"),
+        (("--expires", "soon", "+33162000000"), "must be a day such as 2027-01-31"),
+        (("--type", "number", "162000000"), "+"),
+    ],
+)
+def test_what_cannot_be_added_is_explained(
+    config: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run(config, "add", *arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_a_removed_entry_is_gone_and_an_absent_one_exits_with_1(config: Path) -> None:
+    run(config, "add", "+33162000000")
+    removed = run(config, "remove", "+33162000000")
+    assert (removed.exit_code, stored(config)) == (0, [])
+    assert removed.output.endswith("removed +33162000000 from blacklist\n")
+    again = run(config, "remove", "+33162000000")
+    assert again.exit_code == 1
+    assert "+33162000000 is not among the managed entries of blacklist\n" in again.output
+
+
+def test_the_list_shows_who_added_what_and_why(config: Path) -> None:
+    run(config, "add", "--reason", "robot", "--expires", "2099-01-31", "+33162000000")
+    lines = run(config, "list").output.splitlines()
+    assert lines[0].split() == ["id", "list", "entry", "type", "reason", "expires", "who", "when"]
+    assert lines[1].startswith("1   blacklist  +33162000000  number  robot   2099-0")
+    assert " alice " in lines[1]
+
+
+def test_the_list_as_json_has_every_field(config: Path) -> None:
+    run(config, "add", "--list", "nuisance", "+33162000000")
+    run(config, "add", "+33164000000")
+    (entry,) = json.loads(run(config, "list", "--list", "nuisance", "--json").output)
+    assert (entry["text"], entry["kind"], entry["who"]) == ("+33162000000", "number", "alice")
+
+
+def test_an_empty_list_says_so_and_makes_no_file(config: Path) -> None:
+    assert run(config, "list").output == "no managed entries\n"
+    assert run(config, "list", "--json").output == "[]\n"
+    assert not (config.parent / "state").exists()
+
+
+def test_the_export_is_a_policy_that_loads(config: Path, tmp_path: Path) -> None:
+    run(config, "add", "--list", "spam", "--reason", 'say "no"', "+33162", "+33164000000")
+    result = run(config, "export", "--yaml")
+    assert result.exit_code == 0
+    (tmp_path / "export.yaml").write_text(result.output)
+    assert load(tmp_path / "export.yaml").counts["spam"] == 2
+
+
+class Gateway:
+    """A running gateway, for the command line."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, list[Asked]]] = []
+
+    def add(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        return self._answer("added", entries)
+
+    def remove(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        return self._answer("removed", entries)
+
+    def _answer(self, status: str, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        self.asked.append((status, list(entries)))
+        return [
+            {
+                "list": asked.list,
+                "kind": "number",
+                "digits": asked.number.lstrip("+"),
+                "rev": 1,
+                "status": status,
+                "entry": None,
+                "warning": "doubtful",
+            }
+            for asked in entries
+        ]
+
+
+@pytest.mark.parametrize(("command", "status"), [("add", "added"), ("remove", "removed")])
+def test_a_running_gateway_makes_the_change_itself(
+    config: Path, monkeypatch: pytest.MonkeyPatch, command: str, status: str
+) -> None:
+    gateway = Gateway()
+    monkeypatch.setattr(Environment, "gateway", lambda _: gateway)
+    result = run(config, command, "--list", "spam", "+33162000000")
+    assert result.exit_code == 0
+    assert gateway.asked == [(status, [Asked(number="+33162000000", list="spam")])]
+    assert f"{status} +33162000000 " in result.output
+    assert "warning: doubtful" in result.output
+    assert "no gateway" not in result.output
+    assert not (config.parent / "state").exists()

@@ -48,7 +48,6 @@ class Watcher:
 
     async def _look(self) -> None:
         try:
-            await self._store.absorb()
             if await self._store.changed():
                 await self._store.reload()
         except Exception:

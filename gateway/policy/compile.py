@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,8 @@ def _managed(path: Path) -> tuple[int, list[Entry]]:
 
 def main(arguments: Sequence[str]) -> int:
     policy, entries, out = map(Path, arguments)
-    os.nice(NICENESS)
+    with suppress(OSError):
+        os.nice(NICENESS)
     report = compile_policy(policy, entries, out)
     (out / REPORT).write_bytes(msgspec.json.encode(report))
     return 1 if report.faults else 0

@@ -131,7 +131,10 @@ class PolicyStore:
     async def absorb(self) -> None:
         """Lay every managed change over the policy that is not in it, whoever wrote it."""
         async with self._swapping:
-            self.current = await self._overlaid(self.current)
+            before = self.current
+            self.current = await self._overlaid(before)
+        if self.current is before:
+            return
         self._publish()
         if self._changes > FOLD_AFTER and not self._reloading.locked():
             self._folding = asyncio.create_task(self._fold())

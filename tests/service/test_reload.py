@@ -407,15 +407,21 @@ async def test_a_list_file_in_a_new_folder_is_followed(place: Place) -> None:
 
 
 async def test_the_poll_sees_what_no_event_told(place: Place) -> None:
-    far = place.config.parent / "far" / "list.txt"
-    far.parent.mkdir()
-    far.write_text("+33987654396\n")
-    (place.config / "lists" / "link.txt").symlink_to("../hop")
-    (place.config / "hop").symlink_to(far)
+    """A link in a folder between the two that are watched is turned to another file."""
+    root = place.config.parent
+    for name, number in (("far", "+33987654396"), ("farther", "+33987654395")):
+        (root / name).mkdir()
+        (root / name / "list.txt").write_text(f"{number}\n")
+    hop = root / "between" / "hop"
+    hop.parent.mkdir()
+    hop.symlink_to(root / "far" / "list.txt")
+    (place.config / "lists" / "link.txt").symlink_to(hop)
     place.policy.write_text(POLICY.replace("nuisance.txt]", "nuisance.txt, lists/link.txt]"))
     async with watched(place, poll=0.2) as store:
-        place.entries.apply(add("33611111111"))
-        await until(lambda: blocked(store, "+33611111111"))
+        assert blocked(store, "+33987654396")
+        hop.unlink()
+        hop.symlink_to(root / "farther" / "list.txt")
+        await until(lambda: blocked(store, "+33987654395"))
 
 
 async def test_a_bad_file_is_tried_once_and_not_again_until_it_changes(place: Place) -> None:

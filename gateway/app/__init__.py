@@ -1,0 +1,112 @@
+"""The gateway as a process: state directory, signals, start, reload, drain and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from gateway import logs
+from gateway.app.gateway import Gateway
+from gateway.app.notify import Notifier
+from gateway.app.state import owned
+from gateway.settings import Settings
+
+__all__ = ["Gateway", "run", "serve"]
+
+log = logging.getLogger(__name__)
+
+
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    reload: asyncio.Event | None = None,
+    ready: Callable[[Gateway], None] | None = None,
+) -> None:
+    """Run a gateway until ``stop`` is set; each time ``reload`` is set, load the policy anew.
+
+    ``ready`` is called once every listener is open. ConfigError when there is no policy to run,
+    a listener cannot be opened, or another gateway holds the state directory.
+    """
+    notifier = Notifier()
+    with owned(settings.state_dir):
+        gateway = Gateway(settings, notifier)
+        reloads = asyncio.create_task(_reloads(gateway, reload or asyncio.Event()))
+        try:
+            if await _started(gateway, stop):
+                notifier.ready(gateway.summary())
+                if ready:
+                    ready(gateway)
+                await stop.wait()
+            log.info("stopping; live calls may end")
+        finally:
+            reloads.cancel()
+            await asyncio.wait([reloads])
+            await gateway.stop()
+
+
+async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
+    """Whether it has started; a start that is not wanted any more is broken off."""
+    starting = asyncio.ensure_future(gateway.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return starting.done()
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await asyncio.wait({starting, stopping})
+
+
+async def _reloads(gateway: Gateway, wanted: asyncio.Event) -> None:
+    """Requests that come while one is under way become one more, not many."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await gateway.reload()
+        except Exception:
+            log.exception("the reload failed")
+
+
+def serve(settings: Settings, *, try_next: str = "callgate probe") -> None:
+    """Run a gateway in this process until SIGTERM or SIGINT; SIGHUP reloads the policy.
+
+    ``try_next`` is the command that the banner proposes. Raises what ``run`` raises.
+    """
+    os.umask(0o077)
+    logs.setup(settings.log.level.value, settings.log.format.value)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_served(settings, lambda gateway: banner(gateway, try_next)))
+
+
+async def _served(settings: Settings, ready: Callable[[Gateway], None]) -> None:
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop, reload=reload, ready=ready)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def banner(gateway: Gateway, try_next: str) -> None:
+    """What a person who starts it wants to know."""
+    places = gateway.listeners()
+    print(f"callgate is ready: {gateway.summary()}")
+    print(f"  FastAGI   {places.get('agi', 'off')}")
+    print(f"  control   {places['control']}")
+    print(f"  policy    {gateway.settings.policy_path}")
+    print(f"  try next  {try_next}", flush=True)

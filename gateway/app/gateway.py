@@ -1,0 +1,191 @@
+"""One running gateway: its parts, what joins them, and what it says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.app.ingester import Ingester
+from gateway.app.notify import Notifier
+from gateway.app.state import load_emergencies, save_emergencies
+from gateway.attempts.ingest import read_status
+from gateway.attempts.journal import Journal
+from gateway.control.server import ControlServer
+from gateway.entries import Asked, EntryStore, Op, understand
+from gateway.errors import ConfigError, EntryError, Fault, StoreError
+from gateway.frontends.fastagi import FRONTEND, REFUSED, FastAgi
+from gateway.metrics import Metrics
+from gateway.pbx.asterisk import EntryRequest
+from gateway.policy.model import EntryKind
+from gateway.reload import Generations, PolicyStore, ReloadResult
+from gateway.screener import Screener
+from gateway.settings import Settings
+from gateway.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+BEAT = 1.0
+"""Seconds between two looks at everything that no event tells."""
+DRAIN_SLACK = 0.5
+"""Seconds that live calls have beyond their own deadline when the gateway stops."""
+_STAR_OPS = {"block": Op.ADD, "unblock": Op.REMOVE}
+
+
+class Gateway:
+    """Everything that runs in the process. Made with the state directory held."""
+
+    def __init__(self, settings: Settings, notifier: Notifier) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.entries = EntryStore(settings.entries_path)
+        generations = Generations(settings.last_good_dir, settings.entries_path)
+        self.policies = PolicyStore(settings.policy_path, self.entries, generations, self.metrics)
+        self.journal = Journal(
+            settings.journal_dir,
+            segment_bytes=settings.journal.segment_size,
+            durability=settings.journal.durability.value,
+        )
+        self.screener = Screener(self.policies, self.journal, self.metrics)
+        self.fastagi = FastAgi(
+            self.screener,
+            counters=self.metrics,
+            entries=self._star_code,
+            secret=settings.agi.secret,
+            max_connections=settings.agi.max_connections,
+            deadline=settings.agi.deadline,
+        )
+        self.control = ControlServer(
+            settings.control_path, self.policies, self.entries, self.metrics, self.status
+        )
+        self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
+        self._notifier = notifier
+        self._started = time.time()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._saved: dict[str, float] = {}
+        self._late = 0
+
+    async def start(self) -> None:
+        """Load the policy, then listen. ConfigError when there is nothing to run or to bind."""
+        await self.policies.start()
+        self._saved = load_emergencies(self.settings.state_dir)
+        self.screener.emergencies.update(self._saved)
+        await self.control.start()
+        await self._listen()
+        self.metrics.set("callgate_start_time_seconds", self._started)
+        work = [self._beat(), self.ingester.run()]
+        if self.settings.reload.watch:
+            work.append(Watcher(self.policies, poll=self.settings.reload.poll).run())
+        self._tasks = [asyncio.create_task(item) for item in work]
+
+    async def reload(self) -> ReloadResult:
+        """Load the policy anew, and let the service manager know."""
+        self._notifier.reloading()
+        result = await self.policies.reload()
+        self._notifier.ready(self.summary())
+        return result
+
+    async def stop(self) -> None:
+        """Let live calls end, then close in the order in which nothing is lost."""
+        self._notifier.stopping()
+        self.metrics.set("callgate_draining", 1)
+        cut = 0
+        if self.settings.agi.listen and self._tasks:
+            cut = await self.fastagi.drain(self.settings.agi.deadline + DRAIN_SLACK)
+        if cut:
+            log.warning("%d calls were cut off", cut)
+        await self.control.close()
+        self.journal.close()
+        save_emergencies(self.settings.state_dir, self.screener.emergencies)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.entries.close()
+
+    def listeners(self) -> dict[str, str]:
+        """Where each listener really is."""
+        found = {"control": str(self.settings.control_path)}
+        if self.settings.agi.listen:
+            host, port = self.fastagi.address
+            found["agi"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return found
+
+    def summary(self) -> str:
+        """The policy that runs, in one line."""
+        store = self.policies
+        text = f"revision {store.current.revision}, {store.lists} lists, {store.total} entries"
+        return f"{text} (DEGRADED: {store.degraded})" if store.degraded else text
+
+    def status(self) -> Mapping[str, Any]:
+        """What the control socket's status request answers."""
+        store = self.policies
+        ingest = read_status(self.settings.state_dir)
+        return {
+            "pid": os.getpid(),
+            "started": self._started,
+            "listeners": self.listeners(),
+            "policy": {
+                "path": str(store.path),
+                "revision": store.current.revision,
+                "lists": store.totals,
+                "entries": store.total,
+                "degraded": store.degraded,
+                "last_reload": store.last,
+            },
+            "connections": self.fastagi.listener.open,
+            "ingester": {
+                "pid": self.ingester.pid,
+                "status": msgspec.structs.asdict(ingest) if ingest else None,
+            },
+        }
+
+    async def _listen(self) -> None:
+        address = self.settings.agi.listen
+        if address is None:
+            return
+        try:
+            await self.fastagi.start(address.host, address.port)
+        except OSError as error:
+            message = f"cannot listen on {address}: {error.strerror or error}"
+            raise ConfigError([Fault("", 0, 0, "agi.listen", message)]) from error
+
+    async def _star_code(self, request: EntryRequest) -> str:
+        """A phone blocks or unblocks one number; a slip of the finger must not block a prefix."""
+        who = f"extension {request.by}" if request.by else "star code"
+        try:
+            op = _STAR_OPS[request.op]
+            policy = self.policies.current
+            read = understand(Asked(number=request.number), op, policy, who=who, source="star")
+            if read.change.kind is not EntryKind.NUMBER:
+                raise EntryError(f"{request.number!r} is no whole number")
+            return (await self.policies.apply_changes([read.change]))[0].status.value
+        except (EntryError, StoreError) as error:
+            log.warning("a star code of %s was refused: %s", who, error)
+            return REFUSED
+
+    async def _beat(self) -> None:
+        """Signs of life, and what is only known by looking."""
+        pause = min(BEAT, self._notifier.watchdog / 2 or BEAT)
+        while True:
+            self._notifier.alive()
+            try:
+                await self._look()
+            except Exception:
+                log.exception("the regular look failed; it goes on")
+            await asyncio.sleep(pause)
+
+    async def _look(self) -> None:
+        self.metrics.set("callgate_connections_open", self.fastagi.listener.open, frontend=FRONTEND)
+        late = self.journal.late_syncs
+        self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._late)
+        self._late = late
+        emergencies = dict(self.screener.emergencies)
+        if emergencies != self._saved:
+            await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)
+            self._saved = emergencies
+        await self.policies.absorb()

@@ -1,0 +1,47 @@
+"""Telling systemd how we are (sd_notify(3)): a datagram when NOTIFY_SOCKET is set, else nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+
+class Notifier:
+    """The service manager of this process, or nobody."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self._watchdog = int(environ.get("WATCHDOG_USEC", "0")) / 1e6 if mine else 0.0
+
+    @property
+    def watchdog(self) -> float:
+        """Seconds within which a sign of life is expected; 0 when none is."""
+        return self._watchdog
+
+    def ready(self, status: str) -> None:
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def reloading(self) -> None:
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def alive(self) -> None:
+        if self._watchdog:
+            self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        """A service manager that does not listen is no reason to fail."""
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as peer:
+            try:
+                peer.setblocking(False)
+                peer.sendto(message.encode(), address)
+            except OSError:
+                return

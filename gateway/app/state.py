@@ -1,0 +1,68 @@
+"""The state directory: for its owner only, and for one gateway at a time.
+
+What has to outlive a restart but is neither policy nor attempt is kept here too: when the last
+emergency call left each trunk, so that the call back is let in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from gateway.errors import ConfigError, Fault
+
+_LOCK = "gateway.lock"
+_EMERGENCIES = "emergencies.json"
+
+
+@contextmanager
+def owned(directory: Path) -> Iterator[None]:
+    """Hold a state directory, made if need be. ConfigError when another gateway holds it."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _refused(f"the state directory cannot be used: {error.strerror}", directory) from None
+    try:
+        _lock(descriptor, directory)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        by = f" (process {holder})" if holder else ""
+        message = f"another gateway{by} runs on this state directory"
+        raise _refused(message, directory) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _refused(message: str, directory: Path) -> ConfigError:
+    return ConfigError([Fault(str(directory), 0, 0, "", message)])
+
+
+def load_emergencies(directory: Path) -> dict[str, float]:
+    """When the last emergency call left each trunk; empty when nothing usable is kept."""
+    try:
+        return msgspec.json.decode((directory / _EMERGENCIES).read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def save_emergencies(directory: Path, emergencies: Mapping[str, float]) -> None:
+    """Keep them, whole or not at all. A disk that refuses must not trouble a call."""
+    aside = directory / f"{_EMERGENCIES}.new"
+    with suppress(OSError):
+        aside.write_bytes(msgspec.json.encode(dict(emergencies)))
+        aside.replace(directory / _EMERGENCIES)

@@ -31,10 +31,14 @@ _status = re.compile(r"SIP/2\.0 (\d{3}) ")
 
 @dataclass
 class Outcome:
-    """What one call got on the wire: every status of its INVITE, in order, and the last's Reason."""
+    """What one call got on the wire: every status of its INVITE, in order, and the last's Reason.
+
+    ``sender`` is the user of From, as sent.
+    """
 
     statuses: list[int] = field(default_factory=list)
     reason: str = ""
+    sender: str = ""
 
     @property
     def final(self) -> int:
@@ -115,11 +119,16 @@ def read_trace(trace: str) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     for found in _message.finditer(trace):
         text = found["text"]
-        sender = re.search(r"^From:.*?sips?:([^@>;]*)", text, re.M | re.I)
-        outcome = outcomes.setdefault(sender[1] if sender else "", Outcome())
+        outcome = outcomes.setdefault(_header(text, "Call-ID"), Outcome())
         status = _status.match(text)
-        if found["way"] == "received" and status and re.search(r"^CSeq: *1 INVITE", text, re.M | re.I):
+        if status and _header(text, "CSeq") == "1 INVITE":
             outcome.statuses.append(int(status[1]))
-            reason = re.search(r"^Reason:\s*(.*?)\r?$", text, re.M | re.I)
-            outcome.reason = reason[1] if reason else ""
-    return outcomes
+            outcome.reason = _header(text, "Reason")
+        elif found["way"] == "sent":
+            outcome.sender = re.sub(r"<sips?:([^@>;]*).*", r"\1", _header(text, "From"))
+    return {outcome.sender: outcome for outcome in outcomes.values()}
+
+
+def _header(text: str, name: str) -> str:
+    found = re.search(rf"^{name}:[ ]*(.*?)\r?$", text, re.M | re.I)
+    return found[1] if found else ""

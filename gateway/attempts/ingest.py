@@ -27,9 +27,11 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.attempts.database import StoreCorrupt
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
 from gateway.attempts.segments import make_directory
-from gateway.attempts.store import AttemptStore, StoreCorrupt
+from gateway.attempts.status import Status, read_status, write_status
+from gateway.attempts.store import AttemptStore
 from gateway.errors import StoreError
 
 __all__ = ["Ingester", "Status", "ingest_once", "main", "read_status", "rebuild"]
@@ -50,34 +52,6 @@ EX_TEMPFAIL = 75
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 log = logging.getLogger("callgate.ingest")
-
-
-class Status(msgspec.Struct, kw_only=True):
-    """What the ingester tells its parent. Counts are since its start.
-
-    ``at`` is UTC seconds; ``backlog`` is bytes of the journal that are not in the store yet;
-    ``error`` is what is wrong now, empty when nothing is.
-    """
-
-    pid: int
-    at: float = 0.0
-    attempts: int = 0
-    deliveries: int = 0
-    bad_lines: int = 0
-    errors: int = 0
-    archived: int = 0
-    purged: int = 0
-    corruptions: int = 0
-    backlog: int = 0
-    error: str = ""
-
-
-def read_status(state: Path) -> Status | None:
-    """What the ingester of a state directory said last; None if it never did."""
-    try:
-        return msgspec.json.decode((state / "ingest.json").read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 class Ingester:
@@ -129,7 +103,7 @@ class Ingester:
 
     def _write_status(self) -> None:
         self.status.at = time.time()
-        _replace_file(self._state / "ingest.json", msgspec.json.encode(self.status))
+        write_status(self._state, self.status)
         self._told = msgspec.structs.replace(self.status)
 
     def _open(self) -> Mover:
@@ -200,14 +174,6 @@ def _inode(path: Path) -> int:
         return path.stat().st_ino
     except OSError:
         return 0
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    os.replace(fresh, path)
 
 
 class _Stop:

@@ -9,8 +9,6 @@ the thread that opened it.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,14 +19,13 @@ from typing import Any
 import msgspec
 
 from gateway.attempts import query
+from gateway.attempts.database import connect, translated
 from gateway.attempts.ids import time_of
 from gateway.attempts.lines import DeliveryLine
 from gateway.attempts.model import Attempt, Shadow
 from gateway.attempts.query import AttemptFilter
 from gateway.attempts.schema import migrate
-from gateway.errors import StoreError
 
-BUSY_SECONDS = 5.0
 PURGE_ROWS = 2_000
 """Rows that one transaction of a purge removes: about 0.1 s on a slow disk."""
 
@@ -47,14 +44,11 @@ UPDATE attempts SET delivery = deliveries.delivery FROM deliveries
 WHERE attempts.id = deliveries.id
 """
 _SEQ = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'attempts'"
+_DELIVERY = query.FIELDS.index("delivery")
 _SHADOW = query.FIELDS.index("shadow")
 _UNKNOWN_SCOPE = query.FIELDS.index("unknown_scope")
 _values = attrgetter(*query.FIELDS)
 _decode_shadow = msgspec.json.Decoder(Shadow).decode
-
-
-class StoreCorrupt(StoreError):
-    """The file is no database any more: it has to be made again from the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +81,8 @@ class AttemptStore:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Open a store, and make or migrate it unless ``readonly``."""
         self.path = path
-        with _translated(path):
-            self._db = _connect(path, readonly=readonly)
+        with translated(path):
+            self._db = connect(path, readonly=readonly)
             try:
                 if not readonly:
                     migrate(self._db)
@@ -108,18 +102,21 @@ class AttemptStore:
         progress: Progress | None = None,
     ) -> int:
         """Store lines and how far their segment was read; return how many attempts are new."""
+        rows = {attempt.id: _row(attempt) for attempt in attempts}
+        later = [line for line in deliveries if not _settle(rows, line)]
         with self._transaction():
             before: int = self._db.execute(_SEQ).fetchone()[0]
-            new = self._db.executemany(_INSERT, map(_row, attempts)).rowcount
+            new = max(0, self._db.executemany(_INSERT, rows.values()).rowcount)
             if new:
                 self._db.execute(_ROLLUP, (before,))
-            self._deliver(deliveries, new)
+            # A row that was there already did not take what was settled in its copy.
+            self._deliver(later if new == len(rows) else deliveries, new)
             if progress:
                 self._db.execute(
                     "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?)",
                     (progress.file, progress.offset, progress.bad, progress.done),
                 )
-        return max(new, 0)
+        return new
 
     def _deliver(self, deliveries: Sequence[DeliveryLine], new: int) -> None:
         """Deliveries wait in their table until their attempt is there, whichever came first."""
@@ -244,49 +241,13 @@ class AttemptStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 yield
 
     def _reading(self) -> AbstractContextManager[None]:
-        return _translated(self.path)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        broken = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else 0
-        kind = (
-            StoreCorrupt
-            if broken in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            else StoreError
-        )
-        raise kind(f"{path}: {error}") from error
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error
-
-
-def _connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
-    if not readonly:
-        # SQLite gives its -wal and -shm files the mode of the file itself.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-    )
-    try:
-        if readonly:
-            db.execute("PRAGMA query_only = ON")
-        else:
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL").fetchone()
-            db.execute("PRAGMA synchronous = FULL")
-    except BaseException:
-        db.close()
-        raise
-    return db
+        return translated(self.path)
 
 
 def _row(attempt: Attempt) -> list[Any]:
@@ -294,6 +255,14 @@ def _row(attempt: Attempt) -> list[Any]:
     if attempt.shadow:
         row[_SHADOW] = msgspec.json.encode(attempt.shadow).decode()
     return row
+
+
+def _settle(rows: dict[str, list[Any]], line: DeliveryLine) -> bool:
+    """Put a delivery into the new row that it belongs to, if that is at hand: most are."""
+    row = rows.get(line.id)
+    if row is not None:
+        row[_DELIVERY] = line.delivery
+    return row is not None
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from gateway.attempts import query, schema
+from gateway.attempts.database import StoreCorrupt
 from gateway.attempts.export import FIELDS, safe, write_csv, write_json
 from gateway.attempts.ids import IdMaker
 from gateway.attempts.lines import DeliveryLine
 from gateway.attempts.model import Attempt, Shadow
 from gateway.attempts.query import AttemptFilter
-from gateway.attempts.store import AttemptStore, Progress, StoreCorrupt
+from gateway.attempts.store import AttemptStore, Progress
 from gateway.errors import StoreError
 from tests.support.attempts import NOON, make_attempt
 
@@ -77,6 +78,13 @@ def test_a_line_read_again_does_not_undo_a_delivery(store: AttemptStore) -> None
     store.add([make_attempt("a")], [DeliveryLine("sent", "a", NOON)])
     store.add([make_attempt("a")], [])
     assert [attempt.delivery for attempt in store.query()] == ["sent"]
+
+
+def test_a_delivery_reaches_an_attempt_that_is_read_again_with_it(store: AttemptStore) -> None:
+    store.add([make_attempt("a")], [])
+    both = [DeliveryLine("sent", "a", NOON), DeliveryLine("lost", "b", NOON)]
+    store.add([make_attempt("a"), make_attempt("b")], both)
+    assert sorted(attempt.delivery for attempt in store.query()) == ["lost", "sent"]
 
 
 PAGES = [
@@ -290,7 +298,7 @@ def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
 def test_a_locked_store_is_an_error_and_works_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.attempts.store.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.attempts.database.BUSY_SECONDS", 0.01)
     store = AttemptStore(tmp_path / "attempts.db")
     other = sqlite3.connect(store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -283,7 +283,7 @@ def test_the_backlog_is_what_is_not_in_the_store(directory: Path, store: Attempt
 def test_a_locked_store_is_tried_again_and_loses_nothing(
     state: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.attempts.store.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.attempts.database.BUSY_SECONDS", 0.01)
     journal = Journal(directory)
     append_many(journal, 1)
     ingester = Ingester(state, None)

@@ -1,0 +1,57 @@
+"""The SQLite file of the attempt store: how it is opened and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import StoreError
+
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for another connection's lock."""
+CACHE_KIB = 32 * 1024
+"""Memory of the writer for index pages: numbers fall on them at random."""
+
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class StoreCorrupt(StoreError):
+    """The file is no database any more: it has to be made again from the journal."""
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise into StoreError and StoreCorrupt."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
+        kind = StoreCorrupt if code in _CORRUPT else StoreError
+        raise kind(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
+
+
+def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
+    """Open the file; unless ``readonly`` make it, for its owner alone. Raises sqlite3.Error."""
+    if not readonly:
+        # SQLite gives its -wal and -shm files the mode of the file itself.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    try:
+        if readonly:
+            db.execute("PRAGMA query_only = ON")
+        else:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except BaseException:
+        db.close()
+        raise
+    return db

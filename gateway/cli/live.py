@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from gateway.cli.environment import Environment
-from gateway.cli.output import json_option, plural, print_facts, print_json, styled
+from gateway.cli.output import json_option, local_time, plural, print_facts, print_json, styled
 from gateway.errors import ControlError
 
 EXIT_CODES = {"loaded": 0, "refused": 1, "failed": 2}
+MOMENTS = {"started", "at"}
+"""What is a time, in seconds since the epoch."""
 WORD_COLOURS = {"loaded": "green", "refused": "yellow", "failed": "red"}
 
 
@@ -76,10 +78,16 @@ def flattened(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         label = f"{prefix}{name.replace('_', ' ')}"
         if isinstance(value, dict):
             lines += flattened(value, f"{label} ")
-        elif isinstance(value, list):
-            lines += [(label, ", ".join(map(str, value)))] if value else []
-        elif value is not None:
-            lines.append(
-                (label, "yes" if value is True else "no" if value is False else str(value))
-            )
+        else:
+            lines.append((label, _shown(name, value)))
     return lines
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float) and name in MOMENTS:
+        return local_time(value)
+    return "" if value is None else str(value)

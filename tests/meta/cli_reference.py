@@ -40,10 +40,12 @@ def heading_of(command: str) -> str:
 def rewritten(text: str) -> str:
     """The reference with the first ``text`` block after each heading replaced."""
     for command in ["", *COMMANDS]:
-        pattern = rf"(?ms)(^{re.escape(heading_of(command))}$.*?)^```text\n.*?^```$"
-        text = re.sub(
-            pattern, lambda found, command=command: found[1] + block_of(command), text, count=1
-        )
+        start = re.search(rf"^{heading_of(command)}$", text, re.MULTILINE)
+        assert start, f"{heading_of(command)} has no section"
+        shown = re.compile(r"^```text\n.*?^```$", re.MULTILINE | re.DOTALL)
+        found = shown.search(text, start.end())
+        assert found, f"{heading_of(command)} has no text block"
+        text = text[: found.start()] + block_of(command) + text[found.end() :]
     return text
 
 

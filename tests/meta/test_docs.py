@@ -154,18 +154,15 @@ def dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from dotted(kind, f"{prefix}{name}.")
 
 
-CONFIGURATION = ROOT / "docs" / "configuration.md"
-
-
 @pytest.mark.parametrize("key", [*dotted(Settings), *dotted(PolicyDocument)])
 def test_every_key_is_documented(key: str) -> None:
     last = key.rpartition(".")[2]
-    assert re.search(rf"`(?:[\w.]+\.)?{last}`|^ *{last}:", CONFIGURATION.read_text(), re.MULTILINE)
+    assert re.search(rf"`(?:[\w.]+\.)?{last}`|^ *{last}:", TEXT, re.MULTILINE)
 
 
 @pytest.mark.parametrize("metric", [metric.name for metric in METRICS])
 def test_every_metric_is_documented(metric: str) -> None:
-    assert metric in (ROOT / "docs/operations.md").read_text()
+    assert f"`{metric}`" in TEXT
 
 
 @pytest.mark.parametrize(
@@ -177,14 +174,13 @@ def test_every_metric_is_documented(metric: str) -> None:
     ),
 )
 def test_every_dialplan_variable_is_documented(variable: str) -> None:
-    assert variable in (ROOT / "docs/dialplan.md").read_text()
+    assert f"`{variable}`" in TEXT
 
 
 def test_every_variable_of_the_dialplan_files_is_documented() -> None:
     files = (ROOT / "dialplan").rglob("*.conf")
     used = {name for file in files for name in re.findall(r"CALLGATE_[A-Z_]+", file.read_text())}
-    document = (ROOT / "docs/dialplan.md").read_text()
-    assert {name for name in used if name not in document} == set()
+    assert {name for name in used if f"`{name}`" not in TEXT} == set()
 
 
 @pytest.mark.parametrize("reason", [reason.value for reason in Reason])

@@ -35,9 +35,14 @@ class Example:
     output: tuple[str, ...]
 
     def matches(self, printed: str) -> bool:
-        """Whether it printed what is shown; ``...`` stands for anything within a line."""
-        pattern = "\n".join(map(re.escape, self.output)).replace(r"\.\.\.", ".*")
-        return re.fullmatch(pattern, printed.rstrip("\n")) is not None
+        """Whether it printed what is shown. ``...`` stands for anything within a line, and on a
+        line of its own for any lines.
+        """
+        return re.fullmatch("\n".join(map(_pattern, self.output)), printed.rstrip("\n")) is not None
+
+
+def _pattern(line: str) -> str:
+    return "(?s:.*)" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*")
 
 
 def blocks(document: Path, language: str) -> list[Block]:

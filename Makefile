@@ -52,12 +52,11 @@ lint: $(VENV)/.dev ## style and types
 	@$(VENV)/bin/ruff format --check gateway tests
 	@$(VENV)/bin/mypy gateway tests
 
-# Without a Debian mirror the Asterisk tests skip and say why; under CI=true that is a failure.
+# The tests would set Asterisk up themselves; here it is seen to happen. 69: there is no Debian
+# mirror to take it from. Then its tests skip and say so, except under CI=true, where they fail.
 asterisk:
-	@if [ -x tests/asterisk/setup.sh ] && ! tests/asterisk/setup.sh; then \
-	  echo "Asterisk could not be set up: its tests will be skipped." >&2; \
-	  [ "$${CI:-}" != true ]; \
-	fi
+	@echo "Asterisk for the tests:"
+	@tests/asterisk/setup.sh || { [ $$? = 69 ] && [ "$${CI:-}" != true ]; }
 
 lock: $(VENV)/.dev ## resolve the dependencies of pyproject.toml anew into the lock files
 	@$(COMPILE) --extra fast -o requirements.lock pyproject.toml

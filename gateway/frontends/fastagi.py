@@ -27,7 +27,8 @@ from gateway.calls import Call
 from gateway.errors import RemoteProtocolError, TooLong
 from gateway.frontends.tcp import Connection, Counters, Listener
 from gateway.pbx import asterisk
-from gateway.pbx.asterisk import EntryRequest, ProbeRequest, Refused, ScreenRequest
+from gateway.pbx.asterisk import EntryRequest, ProbeRequest
+from gateway.pbx.request import Refused, ScreenRequest
 from gateway.policy.model import Reason, Verdict
 from gateway.protocols.agi import NEED_DATA, AgiServer, Event, Hostile, Request
 from gateway.protocols.agi_reply import Hangup, Reply

@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
+from gateway.pbx.answer import answer as answer_with
+from gateway.pbx.request import Bad, Refused, ScreenRequest, scope
 from gateway.pbx.variables import clean
 from gateway.policy.model import Verdict
 
@@ -41,8 +43,6 @@ CAUSES: Final[Mapping[int, int]] = {
 """SIP status to the Q.850 cause for which chan_pjsip sends it (hangup_cause2sip)."""
 OTHER_CAUSE: Final = 16
 """Every other status: chan_pjsip sends 603 for it."""
-_NEVER_SENT: Final = frozenset({401, 407, 408, 487})
-_FALLBACK_RESPONSE: Final = 603
 
 _FIXED_PARTS: Final = 7
 _OPTIONS: Final = frozenset({"ext", "id", "name", "attest", "key", "mode", "outage"})
@@ -51,15 +51,6 @@ _illegal = re.compile(
     r"[\x00-\x1f\x7f]"  # a control character, or encoded
     r"|%(?:[01][0-9A-Fa-f]|7[Ff]|(?![0-9A-Fa-f]{2}))"  # … or a % without two hex digits
 ).search
-
-
-@dataclass(frozen=True, slots=True)
-class ScreenRequest:
-    """A call to screen. ``report``: it has happened already and is only decided and recorded."""
-
-    call: Call
-    key: str = ""
-    report: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +68,7 @@ class ProbeRequest:
     """Somebody asks whether the gateway answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A hostile request. ``call`` holds what could be read of it, for the record only."""
-
-    why: str
-    call: Call
-
-
 AgiRequest = ScreenRequest | EntryRequest | ProbeRequest | Refused
-
-
-class _Bad(Exception):
-    """Why a URL is hostile."""
 
 
 def read_request(path: str, *, at: float, channel_id: str = "") -> AgiRequest:
@@ -99,7 +78,7 @@ def read_request(path: str, *, at: float, channel_id: str = "") -> AgiRequest:
     """
     try:
         if _illegal(path):
-            raise _Bad("a control character or a bad escape in the URL")
+            raise Bad("a control character or a bad escape in the URL")
         parts = path.split("/")
         if parts[0] == "screen":
             return _screen(parts, at, channel_id)
@@ -107,8 +86,8 @@ def read_request(path: str, *, at: float, channel_id: str = "") -> AgiRequest:
             return _entry(parts)
         if parts == ["probe"]:
             return ProbeRequest()
-        raise _Bad("an unknown URL")
-    except _Bad as bad:
+        raise Bad("an unknown URL")
+    except Bad as bad:
         return refused(path, str(bad), at=at, channel_id=channel_id)
 
 
@@ -127,8 +106,8 @@ def refused(path: str, why: str, *, at: float, channel_id: str = "") -> Refused:
         caller=_salvaged(caller),
         callee=_salvaged(callee),
         at=at,
-        trunk=_scope(_salvaged(trunk)),
-        campaign=_scope(_salvaged(campaign)),
+        trunk=scope(_salvaged(trunk)),
+        campaign=scope(_salvaged(campaign)),
         presentation=_presentation(presentation),
         pbx=PBX,
         channel_id=channel_id,
@@ -154,18 +133,7 @@ def screen_path(
 
 def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
     """The variables that tell a dialplan a verdict. Empty ones are left out."""
-    response = _response(verdict)
-    values = {
-        variables.VERDICT: verdict.action.value,
-        variables.RESPONSE: str(response) if response else "",
-        variables.CAUSE: str(CAUSES.get(response, OTHER_CAUSE)) if response else "",
-        variables.REASON: verdict.reason.value,
-        variables.LIST: verdict.list,
-        variables.ENTRY: verdict.entry,
-        variables.NUMBER: verdict.number,
-        variables.ATTEMPT: attempt_id,
-    }
-    return {name: clean(value) for name, value in values.items() if value}
+    return answer_with(verdict, attempt_id, CAUSES, OTHER_CAUSE)
 
 
 def status(text: str) -> dict[str, str]:
@@ -173,31 +141,23 @@ def status(text: str) -> dict[str, str]:
     return {variables.STATUS: clean(text)}
 
 
-def _response(verdict: Verdict) -> int:
-    """The SIP status to reject with; 0 when allowed."""
-    if not verdict.blocked:
-        return 0
-    legal = 400 <= verdict.response <= 699 and verdict.response not in _NEVER_SENT
-    return verdict.response if legal else _FALLBACK_RESPONSE
-
-
 def _screen(parts: list[str], at: float, channel_id: str) -> ScreenRequest:
     if len(parts) < _FIXED_PARTS:
-        raise _Bad("parts of the URL are missing")
+        raise Bad("parts of the URL are missing")
     _, direction, trunk, campaign, caller, callee, presentation = parts[:_FIXED_PARTS]
     if direction not in ("inbound", "outbound"):
-        raise _Bad("an unknown direction")
+        raise Bad("an unknown direction")
     options = _options(parts[_FIXED_PARTS:], _OPTIONS)
     mode = options.get("mode", "")
     if mode not in ("", "report"):
-        raise _Bad("an unknown mode")
+        raise Bad("an unknown mode")
     call = Call(
         direction=Direction(direction),
         caller=_decoded(caller),
         callee=_decoded(callee),
         at=at,
-        trunk=_scope(_decoded(trunk)),
-        campaign=_scope(_decoded(campaign)),
+        trunk=scope(_decoded(trunk)),
+        campaign=scope(_decoded(campaign)),
         extension=options.get("ext", ""),
         pbx=PBX,
         channel_id=channel_id,
@@ -211,7 +171,7 @@ def _screen(parts: list[str], at: float, channel_id: str) -> ScreenRequest:
 
 def _entry(parts: list[str]) -> EntryRequest:
     if len(parts) < 3 or parts[1] not in ("block", "unblock"):
-        raise _Bad("an unknown star code")
+        raise Bad("an unknown star code")
     # An empty part stands for an option that was not given: …/<number>//key=<secret>.
     options = _options([part for part in parts[3:] if part], _ENTRY_OPTIONS)
     number = _decoded(parts[2])
@@ -223,14 +183,10 @@ def _options(parts: list[str], known: frozenset[str]) -> dict[str, str]:
     for part in parts:
         key, separator, value = part.partition("=")
         if not separator or key not in known or key in options:
-            raise _Bad("an option that is unknown, malformed or given twice")
+            raise Bad("an option that is unknown, malformed or given twice")
         # A name is recorded, never matched, and honest old phones write it in Latin-1.
         options[key] = _decoded(value, "replace" if key == "name" else "strict")
     return options
-
-
-def _scope(name: str) -> str:
-    return "" if name == "-" else name
 
 
 def _presentation(text: str) -> Presentation:
@@ -246,13 +202,13 @@ def _decoded(part: str, errors: str = "strict") -> str:
     try:
         return unquote_to_bytes(part).decode("utf-8", errors)
     except UnicodeDecodeError:
-        raise _Bad("an escape that is not UTF-8") from None
+        raise Bad("an escape that is not UTF-8") from None
 
 
 def _salvaged(part: str) -> str:
     try:
         return part if _illegal(part) else _decoded(part)
-    except _Bad:
+    except Bad:
         return part
 
 

@@ -14,14 +14,13 @@ from gateway.pbx.asterisk import (
     CAUSES,
     EntryRequest,
     ProbeRequest,
-    Refused,
-    ScreenRequest,
     answer,
     read_request,
     refused,
     screen_path,
     status,
 )
+from gateway.pbx.request import Refused, ScreenRequest
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
 from gateway.protocols.agi import AgiServer, Hostile, Request

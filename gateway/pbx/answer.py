@@ -1,0 +1,46 @@
+"""A ``Verdict`` as channel variables, whichever PBX they are for.
+
+Rule: nothing here comes from a caller's raw text, and every value is cleaned all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.pbx import variables
+from gateway.pbx.variables import clean
+from gateway.policy.model import Verdict
+
+_NEVER_SENT: Final = frozenset({401, 407, 408, 487})
+_FALLBACK_RESPONSE: Final = 603
+
+
+def answer(
+    verdict: Verdict, attempt_id: str, causes: Mapping[int, int], other_cause: int
+) -> dict[str, str]:
+    """The variables that tell a dialplan a verdict. Empty ones are left out.
+
+    ``causes`` gives the Q.850 cause for which the PBX sends a SIP status, ``other_cause`` that
+    of every other status.
+    """
+    response = _response(verdict)
+    values = {
+        variables.VERDICT: verdict.action.value,
+        variables.RESPONSE: str(response) if response else "",
+        variables.CAUSE: str(causes.get(response, other_cause)) if response else "",
+        variables.REASON: verdict.reason.value,
+        variables.LIST: verdict.list,
+        variables.ENTRY: verdict.entry,
+        variables.NUMBER: verdict.number,
+        variables.ATTEMPT: attempt_id,
+    }
+    return {name: clean(value) for name, value in values.items() if value}
+
+
+def _response(verdict: Verdict) -> int:
+    """The SIP status to reject with; 0 when allowed."""
+    if not verdict.blocked:
+        return 0
+    legal = 400 <= verdict.response <= 699 and verdict.response not in _NEVER_SENT
+    return verdict.response if legal else _FALLBACK_RESPONSE

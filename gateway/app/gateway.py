@@ -68,7 +68,7 @@ class Gateway:
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._saved: dict[str, float] = {}
-        self._late = 0
+        self._syncs = (0, 0)
 
     async def start(self) -> None:
         """Load the policy, then listen. ConfigError when there is nothing to run or to bind."""
@@ -181,11 +181,21 @@ class Gateway:
 
     async def _look(self) -> None:
         self.metrics.set("callgate_connections_open", self.fastagi.listener.open, frontend=FRONTEND)
-        late = self.journal.late_syncs
-        self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._late)
-        self._late = late
+        self._tell_journal()
+        await asyncio.to_thread(self._tell_ingester)
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
             await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)
             self._saved = emergencies
         await self.policies.absorb()
+
+    def _tell_journal(self) -> None:
+        late, failed = self.journal.late_syncs, self.journal.failed_syncs
+        self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._syncs[0])
+        self.metrics.inc("callgate_journal_sync_failures_total", failed - self._syncs[1])
+        self._syncs = (late, failed)
+
+    def _tell_ingester(self) -> None:
+        if told := read_status(self.settings.state_dir):
+            self.metrics.set("callgate_ingester_failing", bool(told.error))
+            self.metrics.set("callgate_ingester_backlog_bytes", told.backlog)

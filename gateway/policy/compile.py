@@ -29,7 +29,7 @@ from gateway.policy.loader import load
 from gateway.policy.model import Entry
 from gateway.policy.stamps import stamps_of
 
-NICENESS = 10
+NICENESS = 5
 """Calls come first where processors are few."""
 
 

@@ -78,10 +78,12 @@ class Gateway:
         await self.control.start()
         await self._listen()
         self.metrics.set("callgate_start_time_seconds", self._started)
-        work = [self._beat(), self.ingester.run()]
+        work = [self._beat(), self._live(), self.ingester.run()]
         if self.settings.reload.watch:
             work.append(Watcher(self.policies, poll=self.settings.reload.poll).run())
         self._tasks = [asyncio.create_task(item) for item in work]
+        for task in self._tasks:
+            task.add_done_callback(_tell_death)
 
     async def reload(self) -> ReloadResult:
         """Load the policy anew, and let the service manager know."""
@@ -168,16 +170,20 @@ class Gateway:
             log.warning("a star code of %s was refused: %s", who, error)
             return REFUSED
 
-    async def _beat(self) -> None:
-        """Signs of life, and what is only known by looking."""
-        pause = min(BEAT, self._notifier.watchdog / 2 or BEAT)
-        while True:
+    async def _live(self) -> None:
+        """Signs of life of the loop that answers calls, whatever the disk does."""
+        while self._notifier.watchdog:
             self._notifier.alive()
+            await asyncio.sleep(self._notifier.watchdog / 3)
+
+    async def _beat(self) -> None:
+        """What is only known by looking."""
+        while True:
             try:
                 await self._look()
             except Exception:
                 log.exception("the regular look failed; it goes on")
-            await asyncio.sleep(pause)
+            await asyncio.sleep(BEAT)
 
     async def _look(self) -> None:
         self.metrics.set("callgate_connections_open", self.fastagi.listener.open, frontend=FRONTEND)
@@ -199,3 +205,9 @@ class Gateway:
         if told := read_status(self.settings.state_dir):
             self.metrics.set("callgate_ingester_failing", bool(told.error))
             self.metrics.set("callgate_ingester_backlog_bytes", told.backlog)
+
+
+def _tell_death(task: asyncio.Task[None]) -> None:
+    """Nothing that runs beside the calls should ever end by an error; if it does, it is known."""
+    if not task.cancelled() and (error := task.exception()):
+        log.critical("a part of the gateway has died: %r", error, exc_info=error)

@@ -7,6 +7,7 @@ change. Content decides; size, times and inode only spare the reading.
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,9 +59,9 @@ def contents(stamps: Iterable[Stamp]) -> tuple[tuple[str, str], ...]:
 
 def directories(stamps: Iterable[Stamp]) -> frozenset[str]:
     """Where a change of these files shows: where their names lie, and where links lead."""
-    paths = [Path(item.path) for item in stamps]
-    around = [path.parent for path in paths] + [path.resolve().parent for path in paths]
-    return frozenset(str(folder) for folder in around if folder.is_dir())
+    paths = [item.path for item in stamps if "\0" not in item.path]
+    around = {os.path.dirname(found) for path in paths for found in (path, os.path.realpath(path))}
+    return frozenset(filter(os.path.isdir, around))
 
 
 def _quick(path: Path | str) -> tuple[int, ...]:

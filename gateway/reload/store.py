@@ -102,7 +102,7 @@ class PolicyStore:
         async with self._reloading:
             began = time.monotonic()
             report, generation = await self._generations.compile(self.path)
-            self.stamps = report.stamps or self.stamps
+            self.stamps = report.stamps or self.stamps or (Stamp(str(self.path)),)
             if generation is None:
                 return self._failed("failed", tuple(map(str, report.faults)), report, began)
             if not force and (dropped := self._dropped(generation)):
@@ -136,7 +136,7 @@ class PolicyStore:
         if self.current is before:
             return
         self._publish()
-        if self._changes > FOLD_AFTER and not self._reloading.locked():
+        if self._changes > FOLD_AFTER and not (self.degraded or self._reloading.locked()):
             self._folding = asyncio.create_task(self._fold())
 
     async def changed(self) -> bool:

@@ -45,7 +45,7 @@ test: $(VENV)/.dev asterisk ## every check and every test, on a real Asterisk wh
 	@$(PY) -m pytest $(PYTEST)
 
 check: $(VENV)/.dev lint ## style, types, layers and unit tests, in under a minute
-	@$(PY) -m pytest -q tests/meta/test_layers.py tests/meta/test_files.py tests/unit
+	@$(PY) -m pytest -q -n auto --dist worksteal tests/meta/test_layers.py tests/meta/test_files.py tests/unit
 
 lint: $(VENV)/.dev ## style and types
 	@$(VENV)/bin/ruff check gateway tests

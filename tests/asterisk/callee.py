@@ -8,7 +8,10 @@ import threading
 from dataclasses import dataclass
 
 _COPIED = re.compile(r"^(?:Via|From|Call-ID|CSeq): .*$", re.M | re.I)
-_SDP = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+_SDP = (
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\n"
+    "c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+)
 
 
 @dataclass(frozen=True)

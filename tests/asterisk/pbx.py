@@ -56,7 +56,7 @@ def set_up(suite: str = "") -> Programs:
     return Programs(Path(done.stdout.strip()))
 
 
-def free_port(kind: socket.SocketKind, host: str = "127.0.0.1") -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM, host: str = "127.0.0.1") -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -142,6 +142,14 @@ class Pbx:
             time.sleep(0.01)
         raise AssertionError(f"{text!r} did not appear in the log:\n{self.log[since:]}")
 
+    def wait_until_gone(self, channel: str) -> None:
+        """Until no channel has a name that begins so."""
+        deadline = time.monotonic() + PATIENCE
+        while channel in (shown := self.command("core show channels concise")):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{channel} is still there:\n{shown}")
+            time.sleep(0.02)
+
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -154,7 +162,9 @@ class Pbx:
         raise RuntimeError("Asterisk did not start:\n" + (self._directory / "console").read_text())
 
     def _check_modules(self) -> None:
-        failed = [line for line in self.log.splitlines() if "loader.c: " in line and "ERROR" in line]
+        failed = [
+            line for line in self.log.splitlines() if "loader.c: " in line and "ERROR" in line
+        ]
         if failed:
             self.stop()
             raise RuntimeError("Asterisk lacks modules:\n" + "\n".join(failed))

@@ -91,7 +91,11 @@ class Caller:
         return self._run(endpoint, values, "call", options)
 
     def _run(
-        self, endpoint: str, values: Mapping[str, str], scenario: str, options: list[str] | None = None
+        self,
+        endpoint: str,
+        values: Mapping[str, str],
+        scenario: str,
+        options: list[str] | None = None,
     ) -> dict[str, Outcome]:
         name = self._directory / str(next(self._calls))
         script, trace = name.with_suffix(".xml"), name.with_suffix(".trace")

@@ -57,7 +57,7 @@ class StandIn:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self._server = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:{}".format(self._server.getsockname()[1])
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         self.asked = threading.Event()
         self._peers: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)

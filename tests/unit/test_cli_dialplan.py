@@ -78,3 +78,8 @@ def test_wrong_usage_exits_with_2(config: Path, arguments: tuple[str, ...], mess
     result = run(config, *arguments)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_the_shipped_list_is_the_generated_one_for_france(config: Path) -> None:
+    shipped = Path(__file__).parents[2] / "dialplan/asterisk/callgate-emergency.conf"
+    assert run(config, "--emergency", "--region", "FR").output == shipped.read_text()

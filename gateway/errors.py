@@ -1,17 +1,17 @@
 """The error tree. Expected input never raises on the call path; these are for its edges.
 
-    GatewayError
-    ├── ConfigError            faults in YAML, list files or settings, all of them at once
-    ├── BadEntry               one number or prefix that cannot become an entry
-    ├── EntryError             a managed change that was refused
-    ├── ControlError           the control socket answered with an error, or not at all
-    ├── JournalError           an attempt could not be written
-    ├── StoreError             a store (attempts, managed entries) could not be read or written
-    └── ProtocolError
-        ├── LocalProtocolError     our own bug: we were about to send something illegal
-        └── RemoteProtocolError    the peer's fault
-            ├── TooLong            a bound on bytes was passed
-            └── Malformed          bytes that no real PBX sends
+GatewayError
+├── ConfigError            faults in YAML, list files or settings, all of them at once
+├── BadEntry               one number or prefix that cannot become an entry
+├── EntryError             a managed change that was refused
+├── ControlError           the control socket answered with an error, or not at all
+├── JournalError           an attempt could not be written
+├── StoreError             a store (attempts, managed entries) could not be read or written
+└── ProtocolError
+    ├── LocalProtocolError     our own bug: we were about to send something illegal
+    └── RemoteProtocolError    the peer's fault
+        ├── TooLong            a bound on bytes was passed
+        └── Malformed          bytes that no real PBX sends
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing wrong in one place of one file. Lines and columns count from 1; 0 is unknown."""
+    """One thing wrong in one place of one file. Lines and columns count from 1; 0 is unknown.
+
+    As text it is one line of printable signs, whatever the file held.
+    """
 
     file: str
     line: int
@@ -36,7 +39,8 @@ class Fault:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        return ": ".join(part for part in (place, self.key, self.message) if part)
+        text = ": ".join(part for part in (place, self.key, self.message) if part)
+        return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class ConfigError(GatewayError):

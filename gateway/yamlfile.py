@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from gateway.errors import ConfigError, Fault
 
@@ -139,11 +140,10 @@ def decode_utf8(data: bytes, file: str) -> str:
 
 
 def _syntax_fault(error: yaml.YAMLError, text: str, file: str) -> Fault:
-    position = getattr(error, "position", None)
-    if position is not None:
-        before = text[:position]
-        line, column = before.count("\n") + 1, position - before.rfind("\n")
-        return Fault(file, line, column, "", f"a control character (U+{ord(text[position]):04X})")
+    if isinstance(error, ReaderError):  # its position counts bytes
+        before = text.encode()[: error.position].decode(errors="ignore")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return Fault(file, line, column, "", f"a control character (U+{error.character:04X})")
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     if mark and text[mark.index : mark.index + 1] == "\t":

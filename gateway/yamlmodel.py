@@ -24,6 +24,9 @@ Model = TypeVar("Model", bound=BaseModel)
 SHOWN_FAULTS = 200
 """How many faults of one file are reported one by one."""
 
+_ROUNDS = 10
+"""How often what is left is looked at again; each time it has lost what was at fault."""
+
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DURATION = r"(\d{1,9})(ms|s|m|h|d)"
@@ -95,36 +98,42 @@ def validate(
     when nothing is left. ``stand_ins`` are values for required keys that are missing or wrong.
     """
     faults: list[Fault] | None = None
-    while True:
+    for _ in range(_ROUNDS):
         try:
             return model.model_validate(document.value), faults or []
         except ValidationError as error:
             found = error.errors(include_url=False)
         if faults is None:
             faults = [_fault(document, details, model) for details in found]
-        paths = {_path(details) for details in found}
-        if () in paths:
-            return None, faults
-        for path in sorted(paths, key=_last_first):
-            _mend(document, path, stand_ins)
+        if any(not details["loc"] for details in found):
+            break
+        _mend(document, found, stand_ins)
+    return None, faults or []
+
+
+def _mend(document: Document, found: Iterable[ErrorDetails], stand_ins: Mapping[str, str]) -> None:
+    """Take out what is at fault, from the ends of lists so that no item moves before its turn."""
+    dropped: set[KeyPath] = set()
+    for details in sorted(found, key=lambda details: _last_first(_path(details))):
+        path, unknown = _path(details), details["type"] == "extra_forbidden"
+        parent, key = document.at(path[:-1]), path[-1]
+        if any(path[:length] in dropped for length in range(len(path))):
+            continue
+        if isinstance(parent, dict) and key in stand_ins and not unknown:
+            parent[key] = stand_ins[str(key)]
+            continue
+        written = isinstance(key, int) or (isinstance(parent, dict) and key in parent)
+        gone = path if written else path[:-1]
+        if gone:
+            document.drop(gone)
+            dropped.add(gone)
+        else:
+            document.value = {}
 
 
 def _last_first(path: KeyPath) -> list[tuple[int, str]]:
     """Orders the items of a list from its end, so that dropping one moves no other."""
     return [(-part, "") if isinstance(part, int) else (0, part) for part in path]
-
-
-def _mend(document: Document, path: KeyPath, stand_ins: Mapping[str, str]) -> None:
-    parent, key = document.at(path[:-1]), path[-1]
-    if isinstance(parent, dict) and key in stand_ins:
-        parent[key] = stand_ins[str(key)]
-    elif document.at(path) is None and not (isinstance(parent, dict) and key in parent):
-        if len(path) == 1:
-            document.value = {}
-        elif document.at(path[:-1]) is not None:
-            document.drop(path[:-1])
-    else:
-        document.drop(path)
 
 
 def capped(faults: Iterable[Fault]) -> list[Fault]:

@@ -32,8 +32,7 @@ def make_plans(made: Assembly) -> None:
 
 def _plan_keys(document: TrunkDocument) -> dict[str, Any]:
     """What is written of a plan."""
-    keys = ("region", *_PLAN_KEYS)
-    return {key: value for key in keys if (value := getattr(document, key)) is not None}
+    return document.model_dump(mode="json", include={"region", *_PLAN_KEYS}, exclude_none=True)
 
 
 def _plan(

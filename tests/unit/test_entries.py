@@ -29,7 +29,7 @@ from gateway.entries import (
 )
 from gateway.errors import EntryError, StoreError
 from gateway.policy.loader import load
-from gateway.policy.model import Action, Entry, EntryKind, ListDef, Match, Origin, Party
+from gateway.policy.model import Action, Entry, EntryKind, ListDef, Match, Mode, Origin, Party
 from tests.support.policies import make_list, make_policy
 
 
@@ -344,6 +344,22 @@ def test_an_export_keeps_what_a_list_does(tmp_path: Path) -> None:
     again = load(path).policy.lists[0]
     for key in ("name", "action", "direction", "party", "extensions", "reason"):
         assert getattr(again, key) == getattr(item, key)
+
+
+def test_an_export_of_a_narrow_list_says_all_that_narrows_it() -> None:
+    item = make_list(
+        "narrow",
+        campaigns=frozenset({"sale"}),
+        trunks=frozenset({"b", "a"}),
+        response=607,
+        mode=Mode.SHADOW,
+        binding=True,
+    )
+    text = export_yaml([entry("33123456789", list="narrow")], [item])
+    assert 'campaigns: ["sale"]' in text
+    assert 'trunks: ["a", "b"]' in text
+    for line in ("response: 607", "mode: shadow", "binding: true"):
+        assert f"    {line}\n" in text
 
 
 def test_an_export_of_nothing_is_a_policy_too(tmp_path: Path) -> None:

@@ -319,6 +319,18 @@ def test_faults_after_dropped_items_keep_their_own_places(policy: Path) -> None:
     ]
 
 
+def test_a_key_that_stands_in_elsewhere_is_unknown_where_it_does_not_belong(policy: Path) -> None:
+    assert faults(policy, "on_error: {action: x}\nlists: {a: {action: x, prefixes: [+33162]}}") == [
+        "policy.yaml:1:12: on_error.action: unknown key",
+        "policy.yaml:2:21: lists.a.action: must be 'allow' or 'block', not 'x'",
+    ]
+
+
+def test_a_name_that_no_file_can_have_is_a_fault(policy: Path) -> None:
+    (fault,) = faults(policy, f"campaigns: {{a: {{contacts: {'x' * 300}}}}}")
+    assert fault.endswith("is not there or no file")
+
+
 def test_a_report_is_printable_whatever_the_file_held(policy: Path) -> None:
     (fault,) = faults(policy, 'timezone: "\\e[31m\\n"')
     assert fault.isprintable()

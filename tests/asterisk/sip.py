@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,7 @@ ADDRESSES: Mapping[str, str] = {
     "freepbx": "127.0.0.15",
 }
 """The endpoints of config/asterisk/pjsip.conf."""
-REJECTIONS = (302, 400, 403, 404, 408, 410, 433, 480, 484, 486, 487, 488, 500, 503, 600, 603, 606, 607, 608)  # fmt: skip
+REJECTIONS = (*range(300, 303), *range(400, 700))
 
 _message = re.compile(
     r"^UDP message (?P<way>sent|received) .*?:\s*\n\n(?P<text>.*?)(?=^-{20,} |\Z)", re.M | re.S
@@ -72,7 +72,7 @@ class Caller:
         headers: str = "",
         scenario: str = "call",
     ) -> Outcome:
-        """One call to its end. ``sender`` is the user of From, ``uri`` replaces all of From's URI."""
+        """One call to its end. ``sender`` is the user of From; ``uri`` replaces its whole URI."""
         values = {
             "to": to,
             "sender": uri or f"sip:{sender}@{ADDRESSES[endpoint]}",
@@ -95,7 +95,7 @@ class Caller:
         endpoint: str,
         values: Mapping[str, str],
         scenario: str,
-        options: list[str] | None = None,
+        options: Sequence[str] = (),
     ) -> dict[str, Outcome]:
         name = self._directory / str(next(self._calls))
         script, trace = name.with_suffix(".xml"), name.with_suffix(".trace")
@@ -104,7 +104,7 @@ class Caller:
         command = [self._sipp, f"127.0.0.1:{self._pbx.port}", "-sf", str(script)]
         command += ["-i", ADDRESSES[endpoint], "-trace_msg", "-message_file", str(trace)]
         command += ["-nostdin", "-nr", "-recv_timeout", str(int(PATIENCE * 1000))]
-        command += options or ["-m", "1"]
+        command += options or ("-m", "1")
         done = subprocess.run(
             command, cwd=self._directory, capture_output=True, check=False, timeout=6 * PATIENCE
         )

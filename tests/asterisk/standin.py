@@ -1,4 +1,4 @@
-"""Gateways that are ill, and one that says what it is told to: for what a healthy one never does."""
+"""Gateways that are ill, and one that says what it is told: what a healthy one never does."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_what_is_dialled_inherits_the_attempt_and_whom_it_was_for(bench: Bench) 
     assert bench("marks-0612000009", "marks") == f"{NUMBER} abc"
 
 
-def test_an_inbound_call_is_for_nobody_it_dials(place: Place, pbx: Pbx, bench: Bench) -> None:
+def test_an_inbound_call_is_for_nobody_it_dials(pbx: Pbx, bench: Bench) -> None:
     with StandIn(answering(ALLOW)) as gateway:
         pbx.ask(gateway.address)
         assert bench("forwarded", "marks") == "abc"
@@ -131,7 +131,7 @@ def test_a_branch_may_redirect_the_call(place: Place, pbx: Pbx) -> None:
 
 
 def test_the_outcome_of_an_earlier_call_is_not_taken_for_this_one(
-    pbx: Pbx, bench: Bench, turned: Pbx
+    bench: Bench, turned: Pbx
 ) -> None:
     turned.ask(f"127.0.0.1:{free_port()}")
     assert bench("stale", "stale") == "||||||"

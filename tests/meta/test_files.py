@@ -38,9 +38,10 @@ def test_nothing_is_left_for_later(path: Path) -> None:
 
 
 def test_the_top_level_is_what_it_was_meant_to_be() -> None:
-    """Beside these, only what git or a tool of the environment keeps for itself."""
+    """Beside these, what git ignores: state, builds, and what begins with a dot."""
     meant = {
-        *("gateway", "config", "dialplan", "tests", "docs", "bench", "deploy", "state"),
+        *("gateway", "config", "dialplan", "tests", "docs", "bench", "deploy"),
+        *("state", "dist", "build"),
         *("docker-compose.yml", "pyproject.toml", "README.md", "Makefile", "LICENSE"),
         *("CHANGELOG.md", "requirements.lock", "requirements-dev.lock"),
     }

@@ -1,4 +1,4 @@
-"""``python -m gateway.policy.compile POLICY ENTRIES_DB OUT_DIR``: compile aside, in a process.
+"""``python -m gateway.policy.compile POLICY ENTRIES_DB OUT_DIR [--force]``: compile aside.
 
 Calls go on being answered elsewhere while a million entries are read. What it leaves in OUT_DIR:
 ``report.json``, always; the generation, when there are no faults. Exit 0 for a sound policy, 1 for
@@ -33,11 +33,14 @@ NICENESS = 5
 """Calls come first where processors are few."""
 
 
-def compile_policy(policy: Path, entries: Path, out: Path) -> Report:
-    """Read, validate, compile, write and test a policy. Never raises for a bad one."""
+def compile_policy(policy: Path, entries: Path, out: Path, *, force: bool = False) -> Report:
+    """Read, validate, compile, write and test a policy. Never raises for a bad one.
+
+    ``force`` accepts lists whose files turn out empty.
+    """
     report = Report(stamps=stamps_of(policy))
     try:
-        report.warnings = _compile(policy, entries, out)
+        report.warnings = _compile(policy, entries, out, force)
     except ConfigError as error:
         report.faults = error.faults
     except (StoreError, OSError) as error:
@@ -45,9 +48,9 @@ def compile_policy(policy: Path, entries: Path, out: Path) -> Report:
     return report
 
 
-def _compile(policy: Path, entries: Path, out: Path) -> tuple[str, ...]:
+def _compile(policy: Path, entries: Path, out: Path, force: bool) -> tuple[str, ...]:
     rev, managed = _managed(entries)
-    loaded = load(policy, managed=managed, managed_seq=rev)
+    loaded = load(policy, managed=managed, managed_seq=rev, force=force)
     generation = Generation(
         policy=loaded.policy, written=loaded.counts, totals=loaded.policy.index.counts()
     )
@@ -67,10 +70,10 @@ def _managed(path: Path) -> tuple[int, list[Entry]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    policy, entries, out = map(Path, arguments)
+    policy, entries, out = map(Path, arguments[:3])
     with suppress(OSError):
         os.nice(NICENESS)
-    report = compile_policy(policy, entries, out)
+    report = compile_policy(policy, entries, out, force="--force" in arguments[3:])
     (out / REPORT).write_bytes(msgspec.json.encode(report))
     return 1 if report.faults else 0
 

@@ -41,11 +41,16 @@ class Generations:
         self._serial = itertools.count(1)
         self._aside = directory
 
-    async def compile(self, policy: Path) -> tuple[Report, Generation | None]:
-        """Compile a policy in a child process; no generation when it has faults. Never raises."""
+    async def compile(
+        self, policy: Path, *, force: bool = False
+    ) -> tuple[Report, Generation | None]:
+        """Compile a policy in a child process; no generation when it has faults. Never raises.
+
+        ``force`` accepts lists whose files turn out empty.
+        """
         try:
             await asyncio.to_thread(self._prepare)
-            code, said = await self._run(policy)
+            code, said = await self._run(policy, *(["--force"] if force else []))
             report = await asyncio.to_thread(self._report, code, said)
             if report.faults:
                 await asyncio.to_thread(self.discard)
@@ -90,10 +95,10 @@ class Generations:
         self._aside = self._directory / f"{_ASIDE}{os.getpid()}-{next(self._serial)}"
         self._aside.mkdir(mode=0o700)
 
-    async def _run(self, policy: Path) -> tuple[int, str]:
+    async def _run(self, policy: Path, *options: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "gateway.policy.compile"),
-            *map(str, (policy, self._entries, self._aside)),
+            *map(str, (policy, self._entries, self._aside, *options)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -78,7 +78,7 @@ class PolicyStore:
 
     async def start(self) -> ReloadResult:
         """Load the configured policy, else the last good one. ConfigError when there is neither."""
-        result = await self.reload(force=True)
+        result = await self.reload()
         if result.ok:
             return result
         try:
@@ -101,7 +101,7 @@ class PolicyStore:
         """
         async with self._reloading:
             began = time.monotonic()
-            report, generation = await self._generations.compile(self.path)
+            report, generation = await self._generations.compile(self.path, force=force)
             self.stamps = report.stamps or self.stamps or (Stamp(str(self.path)),)
             if generation is None:
                 return self._failed("failed", tuple(map(str, report.faults)), report, began)

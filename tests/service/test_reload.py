@@ -140,6 +140,20 @@ async def test_emptying_a_list_needs_force(place: Place) -> None:
     assert not blocked(store, "+33633333333")
 
 
+async def test_a_list_file_that_turns_out_empty_needs_force(place: Place) -> None:
+    text = POLICY.replace("    prefixes: [+33162]\n", "")
+    place.policy.write_text(text)
+    store = place.store()
+    await store.start()
+    place.listed.write_text("# nobody\n")
+    result = await store.reload()
+    assert result.status == "failed"
+    assert "it has no entries and no match" in result.faults[0]
+    assert blocked(store, "+33987654321")
+    assert (await store.reload(force=True)).ok
+    assert not blocked(store, "+33987654321")
+
+
 async def test_a_list_that_may_be_empty_needs_no_force(place: Place) -> None:
     store = place.store()
     await store.start()

@@ -67,7 +67,22 @@ def test_an_emergency_call_goes_out_under_a_policy_that_blocks_everything(
 
 def test_an_emergency_call_goes_out_while_the_gateway_is_down(place: Place, pbx: Pbx) -> None:
     pbx.ask(f"127.0.0.1:{free_port()}")
+    since = len(pbx.log)
     assert place("phone", "112").reached == ["112"]
+    pbx.wait_for_log("Callgate was not told of emergency call", since)
+
+
+def test_a_campaign_and_its_lists_are_those_that_the_dialplan_names(screen: Place) -> None:
+    placed = screen("bench", "sale-0612555001")
+    assert placed.attempt.campaign == "spring-sale"
+    assert placed.attempt.list == "opted-out"
+    assert screen("phone", "0612555001").reached == ["0612555001"]
+
+
+def test_a_campaign_that_the_policy_does_not_know_calls_nobody(screen: Place) -> None:
+    placed = screen("bench", "typo-0612000001")
+    assert placed.attempt.reason == "config"
+    assert placed.attempt.unknown_scope
 
 
 def test_an_emergency_call_waits_for_nobody(place: Place, pbx: Pbx) -> None:

@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._admitted = self._listener.admit(self)
         if not self._admitted:
-            self.transport.abort()
+            self.turned_away()
             return
         self.transport.set_write_buffer_limits(high=MAX_UNSENT)
         self.opened()
@@ -103,6 +103,10 @@ class Connection(asyncio.Protocol):
 
     def opened(self) -> None:
         """The connection was admitted."""
+
+    def turned_away(self) -> None:
+        """There is no room: close it now."""
+        self.transport.abort()
 
     def ended(self) -> None:
         """The connection is gone, whoever closed it."""

@@ -62,6 +62,11 @@ class Headers:
         value = self.raw(name)
         return default if value is None else decode(value)
 
+    @property
+    def is_channel(self) -> bool:
+        """Whether this is the answer to ``connect``: the data of a channel."""
+        return self._block.startswith(b"\nEvent-Name: CHANNEL_DATA\n")
+
     def __contains__(self, name: str) -> bool:
         return self.raw(name) is not None
 
@@ -95,11 +100,6 @@ class Message(Headers):
         said = self.body if self.content_type == API_RESPONSE else None
         text = said.decode("utf-8", "replace") if said is not None else self.get("Reply-Text")
         return not text.startswith("-")
-
-    @property
-    def is_channel(self) -> bool:
-        """Whether this is the answer to ``connect``: the data of a channel."""
-        return self.raw("Event-Name") == b"CHANNEL_DATA"
 
     def event(self) -> Event:
         """The event in the body of ``text/event-plain``, ``-json`` or ``-xml``.
@@ -175,6 +175,11 @@ class EslReader:
     def begun(self) -> bool:
         """Whether part of a message is waiting for the rest of it."""
         return self._block is not None or len(self._buffer) > 0
+
+    @property
+    def head(self) -> Headers:
+        """The headers that have arrived whole of a block that has not: for the record of it."""
+        return Headers(self._buffer.head().rpartition(b"\n")[0])
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""

@@ -33,6 +33,7 @@ class FakeScreener:
     """``verdict`` for every call; ``wait``, when set, is what an answer waits for."""
 
     verdict: Verdict = BLOCK
+    frontend: str = "agi"
     wait: Awaitable[None] | None = None
     calls: list[Call] = field(default_factory=list)
     refused: list[tuple[Call, Reason, str]] = field(default_factory=list)
@@ -42,13 +43,13 @@ class FakeScreener:
     _ids: int = 0
 
     def screen(self, call: Call, frontend: str, *, started: float | None = None) -> Screened:
-        assert frontend == "agi"
+        assert frontend == self.frontend
         assert started is not None
         self.calls.append(call)
         return self._screened(self.verdict)
 
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
-        assert frontend == "agi"
+        assert frontend == self.frontend
         self.refused.append((call, reason, why))
         return self._screened(
             Verdict(action=Action.BLOCK, reason=reason, revision="r", response=403)

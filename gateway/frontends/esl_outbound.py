@@ -1,0 +1,170 @@
+"""FreeSWITCH's outbound event socket: it connects, is asked about its call, is told the verdict.
+
+Rule 1: we speak first, and nothing but ``connect``: any other first command hangs the channel.
+Rule 2: an answer is one write: the variables, ``resume`` only to a socket that is ``async`` (a
+sync one is stuck in CS_RESET for ever after it), and ``exit``.
+Rule 3: no call stays parked because of us. A connection is closed before ``connect`` was answered
+only when its time is up; where there is no answer in time, the channel is let go without one.
+Rule 4: the delivery of an attempt is told once: ``confirmed`` when FreeSWITCH's reply was read,
+``sent`` when the answer left and no reply came in time (or the caller hung up), ``lost`` when the
+peer was gone before the answer, closed without a reply, or would not run the command.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.attempts.model import Delivery
+from gateway.errors import RemoteProtocolError, TooLong
+from gateway.frontends.session import Frontend, Screened, Screener, Session
+from gateway.frontends.tcp import Counters, Listener
+from gateway.pbx import freeswitch
+from gateway.protocols.esl import COMMAND_REPLY, DISCONNECT, EslReader, Headers, Message
+from gateway.protocols.esl_command import CONNECT, EXIT, RESUME, multiset
+
+log = logging.getLogger(__name__)
+
+FRONTEND: Final = "esl"
+MAX_CHANNEL: Final = 256 * 1024
+"""Bytes of a channel's data: about 6,000 for a phone, ten times that for a browser's SDP."""
+
+
+class EslOutbound(Frontend):
+    """The outbound socket listener of one process."""
+
+    def __init__(
+        self,
+        screener: Screener,
+        *,
+        counters: Counters,
+        secret: str = "",
+        max_connections: int = 1000,
+        deadline: float = 1.0,
+    ) -> None:
+        super().__init__(
+            FRONTEND,
+            lambda listener: _Session(listener, self),
+            screener,
+            counters=counters,
+            secret=secret,
+            max_connections=max_connections,
+            deadline=deadline,
+        )
+
+
+class _Session(Session):
+    """One channel of FreeSWITCH's: its data, one answer, its replies."""
+
+    def __init__(self, listener: Listener, frontend: Frontend) -> None:
+        super().__init__(listener, frontend)
+        self._reader = EslReader(max_block=MAX_CHANNEL)
+        self._channel: Headers | None = None
+        self._undecided = False
+        self._why_hostile = ""
+        self._hung_up = False
+        self._deaf = False
+
+    def opened(self) -> None:
+        self.transport.write(CONNECT)
+
+    def turned_away(self) -> None:
+        self.transport.write(CONNECT + EXIT)
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf or self.transport.is_closing():
+            return
+        self._reader.receive(data)
+        try:
+            while (message := self._reader.next_message()) is not None:
+                self._on_message(message)
+                if self.transport.is_closing():
+                    break
+        except RemoteProtocolError as error:
+            self._on_nonsense(error)
+        if self._undecided and self._channel is not None:
+            # Only now is it known that nothing but the channel came before our answer.
+            self._undecided = False
+            self._decide(self._channel)
+
+    def ended(self) -> None:
+        self.unanswered("gone")
+        sent = self._written and (self._hung_up or self._deaf)
+        self.settle(Delivery.SENT if sent else Delivery.LOST)
+        self._pending = None
+
+    def expired(self) -> None:
+        if self._channel is None or self._written:
+            self.give_up("half" if self._reader.begun else "silent")
+            return
+        self.unanswered("held")
+        self.settle(Delivery.LOST)
+        self._pending = None
+        self.transport.write(self._let_go(self._channel))
+        self.transport.close()
+
+    def answer(self, screened: Screened) -> Mapping[str, str]:
+        return freeswitch.answer(screened.verdict, screened.attempt_id)
+
+    def command(self, values: Mapping[str, str]) -> bytes:
+        assert self._channel is not None
+        return multiset(values) + self._let_go(self._channel)
+
+    def _let_go(self, channel: Headers) -> bytes:
+        """What makes the channel go on in its dialplan."""
+        return RESUME + EXIT if channel.raw("Socket-Mode") == b"async" else EXIT
+
+    def _on_message(self, message: Message) -> None:
+        if message.content_type == DISCONNECT:
+            self._on_disconnect()
+        elif self._channel is None:
+            self._on_first(message)
+        elif not self._written:
+            self._turn_hostile("bytes before our answer")
+        elif message.content_type == COMMAND_REPLY:
+            self._on_reply(message)
+
+    def _on_first(self, message: Message) -> None:
+        if message.is_channel:
+            self._channel, self._undecided = message, True
+        else:
+            self.give_up("garbage")
+
+    def _on_disconnect(self) -> None:
+        self._hung_up = True
+        if self._written:
+            self.settle(Delivery.SENT)
+        self.transport.close()
+
+    def _on_reply(self, reply: Message) -> None:
+        """The first reply is that to our variables; what it says stands."""
+        if not reply.ok:
+            log.warning("FreeSWITCH refused a command: %s", reply.get("Reply-Text"))
+        self.settle(Delivery.CONFIRMED if reply.ok else Delivery.LOST)
+
+    def _on_nonsense(self, error: RemoteProtocolError) -> None:
+        too_long = isinstance(error, TooLong)
+        head = self._reader.head
+        if self._written or (self._channel is None and not (too_long and head.is_channel)):
+            self.give_up("too_long" if too_long else "garbage")
+            return
+        # A caller can make a channel too long: that must be no way to the outage branch.
+        self._deaf = True
+        self._channel = self._channel or head
+        self._turn_hostile(str(error))
+
+    def _turn_hostile(self, why: str) -> None:
+        if not self._why_hostile:
+            self._why_hostile, self._undecided = why, True
+
+    def _decide(self, channel: Headers) -> None:
+        started, at = time.perf_counter(), time.time()
+        if not self._why_hostile:
+            self.screen(freeswitch.read_request(channel, at=at), started)
+            return
+        # A verdict that was still waiting to be written is no longer this peer's.
+        self.settle(Delivery.LOST)
+        self.screen(freeswitch.refused(channel, self._why_hostile, at=at), started)

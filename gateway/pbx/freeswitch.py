@@ -1,0 +1,196 @@
+"""FreeSWITCH's channel data to a ``Call``, and a ``Verdict`` to channel variables. Pure.
+
+The dialplan says what a call is, in channel variables or in the path of ``socket``, where a
+variable wins over the path:
+
+    callgate_direction  callgate_trunk  callgate_campaign  callgate_extension
+    callgate_caller     callgate_callee                    callgate_key
+    socket host:port/<direction>[/<trunk>[/<campaign>]]
+
+Rule 1: the direction is never guessed. ``Call-Direction`` describes a leg: the call of a phone of
+ours arrives "inbound". Only a leg that ``execute_on_originate`` stops before its INVITE (channel
+state CS_NONE) is outbound by its nature, whatever an exported variable says.
+Rule 2: a control character, or bytes that are not UTF-8, in a fact that a verdict hangs on is no
+honest call: hostile. Names are recorded only, and old phones write them in Latin-1.
+Rule 3: only what is read is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+from gateway.calls import Call, Direction, Presentation
+from gateway.pbx.answer import answer as answer_with
+from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
+from gateway.policy.model import Verdict
+from gateway.protocols.esl import Headers
+
+PBX: Final = "freeswitch"
+
+CAUSES: Final[Mapping[int, int]] = {
+    403: 52,
+    404: 1,
+    410: 22,
+    428: 820,
+    429: 821,
+    437: 822,
+    438: 823,
+    480: 19,
+    483: 25,
+    484: 28,
+    486: 17,
+    488: 88,
+    501: 29,
+    502: 27,
+    503: 34,
+    504: 102,
+    600: 815,
+    604: 817,
+    606: 818,
+    607: 819,
+}
+"""SIP status to the cause for which mod_sofia sends it (hangup_cause_to_sip); those from 800 on
+are FreeSWITCH's own numbers, not Q.850's."""
+OTHER_CAUSE: Final = 21
+"""Every other status: mod_sofia sends 603 for it."""
+
+_EMPTY: Final = "_undef_"
+"""What stands for an empty value on the wire (switch_event_serialize)."""
+_NOBODY: Final = "0000000000"
+"""The caller of a channel that was given none (SWITCH_DEFAULT_CLID_NUMBER)."""
+_PATH_PARTS: Final = 3
+_Read = Callable[[Headers, str], str]
+_unreadable = re.compile("[\x00-\x1f\x7f\N{REPLACEMENT CHARACTER}]").search
+
+
+def read_request(channel: Headers, *, at: float) -> ScreenRequest | Refused:
+    """What the data of a channel ask for. Total: whatever cannot be read is ``Refused``.
+
+    ``at`` is the time of receipt (UTC seconds).
+    """
+    try:
+        return _screen(channel, at)
+    except Bad as bad:
+        return refused(channel, str(bad), at=at)
+
+
+def refused(channel: Headers, why: str, *, at: float) -> Refused:
+    """A hostile request, with what its channel still tells; what cannot be read stays encoded.
+
+    With no legible direction the call counts as inbound: that is where attackers are.
+    """
+    direction, trunk, campaign = _scopes(channel, _salvaged)
+    outbound = direction == "outbound" or _is_leg(channel)
+    call = Call(
+        direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
+        caller=_caller(channel, _salvaged),
+        callee=_callee(channel, _salvaged),
+        at=at,
+        trunk=trunk,
+        campaign=campaign,
+        presentation=_presentation(channel),
+        pbx=PBX,
+        channel_id=_salvaged(channel, "Unique-ID"),
+    )
+    return Refused(why, call)
+
+
+def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
+    """The variables that tell a dialplan a verdict. Empty ones are left out."""
+    return answer_with(verdict, attempt_id, CAUSES, OTHER_CAUSE)
+
+
+def _screen(channel: Headers, at: float) -> ScreenRequest:
+    direction, trunk, campaign = _scopes(channel, _fact)
+    if direction not in ("inbound", "outbound"):
+        raise Bad("an unknown direction" if direction else "no direction")
+    call = Call(
+        direction=Direction.OUTBOUND if _is_leg(channel) else Direction(direction),
+        caller=_caller(channel, _fact),
+        callee=_callee(channel, _fact),
+        at=at,
+        trunk=trunk,
+        campaign=campaign,
+        extension=_fact(channel, "variable_callgate_extension"),
+        pbx=PBX,
+        channel_id=_fact(channel, "Unique-ID"),
+        linked_id=_fact(channel, "Other-Leg-Unique-ID") or _fact(channel, "Channel-Call-UUID"),
+        presentation=_presentation(channel),
+        caller_name=_name(channel),
+        attestation=_attestation(channel),
+    )
+    return ScreenRequest(call, key=_value(channel, "variable_callgate_key"))
+
+
+def _scopes(channel: Headers, read: _Read) -> tuple[str, str, str]:
+    """Direction, trunk and campaign: a variable, else the path, else what a leg tells itself."""
+    path = read(channel, "variable_socket_path").split("/")
+    if path[0] not in ("inbound", "outbound") or len(path) > _PATH_PARTS:
+        path = []
+    direction, trunk, campaign = (*path, "", "", "")[:_PATH_PARTS]
+    direction = read(channel, "variable_callgate_direction") or direction
+    trunk = read(channel, "variable_callgate_trunk") or trunk
+    campaign = read(channel, "variable_callgate_campaign") or campaign
+    if _is_leg(channel):
+        direction = direction or "outbound"
+        trunk = trunk or read(channel, "variable_sip_gateway_name")
+    return direction, scope(trunk), scope(campaign)
+
+
+def _is_leg(channel: Headers) -> bool:
+    """Whether this is a leg on its way out, before its INVITE, and no call in a dialplan."""
+    return channel.raw("Channel-State") == b"CS_NONE"
+
+
+def _caller(channel: Headers, read: _Read) -> str:
+    said = read(channel, "variable_callgate_caller")
+    number = said or read(channel, "Caller-Caller-ID-Number")
+    return "" if number == _NOBODY else number
+
+
+def _callee(channel: Headers, read: _Read) -> str:
+    said = read(channel, "variable_callgate_callee")
+    return said or read(channel, "Caller-Destination-Number")
+
+
+def _presentation(channel: Headers) -> Presentation:
+    """mod_sofia sets this flag for ``Privacy: id`` and for a Remote-Party-ID that asks for it."""
+    hidden = channel.raw("Caller-Privacy-Hide-Number") == b"true"
+    return Presentation.RESTRICTED if hidden else Presentation.ALLOWED
+
+
+def _name(channel: Headers) -> str:
+    name = _value(channel, "Caller-Caller-ID-Name")
+    if has_control(name):
+        raise Bad("a control character in Caller-Caller-ID-Name")
+    return name
+
+
+def _attestation(channel: Headers) -> str:
+    """What FreeSWITCH found when it verified the Identity header, in its own words."""
+    said = _value(channel, "variable_sip_verstat_detailed") or _value(
+        channel, "variable_sip_verstat"
+    )
+    if not said and "variable_sip_identity" in channel:
+        return "unverified"
+    return "" if _unreadable(said) else said
+
+
+def _value(channel: Headers, name: str) -> str:
+    value = channel.get(name)
+    return "" if value == _EMPTY else value
+
+
+def _fact(channel: Headers, name: str) -> str:
+    value = _value(channel, name)
+    if _unreadable(value):
+        raise Bad(f"a control character or a bad escape in {name}")
+    return value
+
+
+def _salvaged(channel: Headers, name: str) -> str:
+    value = _value(channel, name)
+    return quote(channel.raw(name) or b"", safe="%/") if _unreadable(value) else value

@@ -135,7 +135,7 @@ async def _run(
     if len(channel.commands) > 1:
         writer.write(channel.run(command, capture))
         if command == EXIT:
-            writer.write_eof()
+            writer.close()
         return
     assert command == CONNECT, "a first command other than connect hangs the channel"
     size = chunk or max(1, len(data))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from gateway.pbx.asterisk import EntryRequest, screen_path
 from gateway.policy.model import Action, Reason, Verdict
 from gateway.protocols.agi_client import AgiClient, Channel, environment
 from tests.fakes.asterisk import agi_call
-from tests.fakes.screener import FakeScreener, WatchedMetrics
+from tests.fakes.screener import FakeScreener
+from tests.support import frontends as support
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "agi"
 CALL = screen_path("inbound", "t5", "", "+15551234567", "+33140000000", "allowed")
@@ -42,16 +42,7 @@ HOSTILE = {
 }
 
 
-@dataclass
-class Gateway:
-    server: FastAgi
-    screener: FakeScreener
-    metrics: WatchedMetrics
-
-    @property
-    def port(self) -> int:
-        return self.server.address[1]
-
+class Gateway(support.Gateway):
     async def call(
         self, url: str = CALL, *, data: bytes | None = None, chunk: int = 0
     ) -> dict[str, str]:
@@ -60,39 +51,12 @@ class Gateway:
         variables.pop("CALLGATE_ATTEMPT", None)
         return variables
 
-    async def unanswered(self, cause: str, times: int = 1) -> None:
-        await self.metrics.until(times, "callgate_unanswered_total", frontend="agi", cause=cause)
-
-    @asynccontextmanager
-    async def peer(
-        self, data: bytes = b""
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(data)
-            yield reader, writer
-        finally:
-            writer.close()
-
 
 Start = Callable[..., Awaitable[Gateway]]
 
 
-@asynccontextmanager
-async def gateways() -> AsyncIterator[Start]:
-    started: list[Gateway] = []
-
-    async def start(screener: FakeScreener | None = None, **settings: object) -> Gateway:
-        metrics, screener = WatchedMetrics(), screener or FakeScreener()
-        settings = {"deadline": 30.0, **settings}
-        server = FastAgi(screener, counters=metrics, **settings)  # type: ignore[arg-type]
-        await server.start("127.0.0.1", 0)
-        started.append(Gateway(server, screener, metrics))
-        return started[-1]
-
-    yield start
-    for gateway in started:
-        await gateway.server.drain(0)
+def gateways() -> AbstractAsyncContextManager[Start]:
+    return support.gateways(Gateway, FastAgi, "agi")
 
 
 @pytest.fixture
@@ -310,7 +274,7 @@ async def test_a_hangup_before_the_answer_does_not_stop_it(start: Start) -> None
 async def test_past_the_cap_a_connection_is_closed_at_once(start: Start) -> None:
     gateway = await start(max_connections=2)
     async with gateway.peer() as (_, first), gateway.peer():
-        await gateway.metrics.until(2, "callgate_connections_total", frontend="agi")
+        await gateway.connected(2)
         assert await gateway.call() == {}
         await gateway.unanswered("over_limit")
         first.close()
@@ -467,7 +431,7 @@ async def test_drain_ends_what_does_not_end_itself(start: Start) -> None:
     gateway = await start()
     async with gateway.peer(ENVIRONMENT) as (reader, _), gateway.peer():
         await reader.readline()
-        await gateway.metrics.until(2, "callgate_connections_total", frontend="agi")
+        await gateway.connected(2)
         assert await gateway.server.drain(0) == 2
     assert await gateway.screener.outcome() is Delivery.SENT
     await gateway.unanswered("silent")

@@ -6,14 +6,8 @@ import pytest
 
 from gateway.policy.decide import decide
 from gateway.policy.explain import explain
-from gateway.policy.loader import load
 from gateway.policy.model import Policy
-from tests.support.verdicts import POLICY, Row, rows
-
-
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    return load(POLICY).policy
+from tests.support.verdicts import Row, rows
 
 
 @pytest.mark.parametrize("row", rows(), ids=str)

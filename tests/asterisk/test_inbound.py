@@ -135,6 +135,12 @@ def test_a_name_in_any_encoding_is_only_recorded(screen: Place) -> None:
     assert placed.attempt.caller_name == "Zo\u00eb, (home); 'x'"
 
 
+def test_an_attestation_that_the_dialplan_passes_is_recorded(screen: Place) -> None:
+    placed = screen("bench", "attested", "+33612000001")
+    assert placed.attempt.attestation == "A"
+    assert placed.attempt.callee_e164 == DID
+
+
 def test_the_way_in_of_freepbx_is_screened(screen: Place) -> None:
     assert screen("freepbx", DID, "+33162000000").attempt.list == "nuisance"
     assert screen("freepbx", DID, "+33612000001").reached == [DID]

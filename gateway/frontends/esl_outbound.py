@@ -1,13 +1,18 @@
 """FreeSWITCH's outbound event socket: it connects, is asked about its call, is told the verdict.
 
 Rule 1: we speak first, and nothing but ``connect``: any other first command hangs the channel.
-Rule 2: an answer is one write: the variables, ``resume`` only to a socket that is ``async`` (a
-sync one is stuck in CS_RESET for ever after it), and ``exit``.
+Rule 2: an answer is one write: the variables, ``resume`` if the channel needs it, and ``exit``. A
+sync socket is stuck in CS_RESET for ever after ``resume``. An async one needs it unless it has
+``socket_resume``, and then must not get it: a ``resume`` that comes after the dialplan gave up
+waiting tears down the bridge of a live call and leaves its caller in silence.
 Rule 3: no call stays parked because of us. A connection is closed before ``connect`` was answered
 only when its time is up; where there is no answer in time, the channel is let go without one.
 Rule 4: the delivery of an attempt is told once: ``confirmed`` when FreeSWITCH's reply was read,
 ``sent`` when the answer left and no reply came in time (or the caller hung up), ``lost`` when the
-peer was gone before the answer, closed without a reply, or would not run the command.
+peer was gone before the answer, closed without a reply, or would not run the command;
+``reported`` always for a call that had happened before.
+Rule 5: where no dialplan can act, we do: a leg that ``execute_on_originate`` stopped before its
+INVITE is hung up here when it is blocked.
 """
 
 from __future__ import annotations
@@ -21,9 +26,11 @@ from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
 from gateway.frontends.session import Frontend, Screened, Screener, Session
 from gateway.frontends.tcp import Counters, Listener
-from gateway.pbx import freeswitch
+from gateway.pbx import freeswitch, variables
+from gateway.pbx.request import ScreenRequest
+from gateway.policy.model import Action
 from gateway.protocols.esl import COMMAND_REPLY, DISCONNECT, EslReader, Headers, Message
-from gateway.protocols.esl_command import CONNECT, EXIT, RESUME, multiset
+from gateway.protocols.esl_command import CONNECT, EXIT, REJECT, RESUME, multiset
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +73,7 @@ class _Session(Session):
         self._why_hostile = ""
         self._hung_up = False
         self._deaf = False
+        self._report = False
 
     def opened(self) -> None:
         self.transport.write(CONNECT)
@@ -110,12 +118,19 @@ class _Session(Session):
         return freeswitch.answer(screened.verdict, screened.attempt_id)
 
     def command(self, values: Mapping[str, str]) -> bytes:
-        assert self._channel is not None
-        return multiset(values) + self._let_go(self._channel)
+        channel = self._channel
+        assert channel is not None
+        blocked = values.get(variables.VERDICT) == Action.BLOCK
+        reject = REJECT if blocked and freeswitch.is_leg(channel) else b""
+        return multiset(values) + reject + self._let_go(channel)
+
+    def settle(self, delivery: Delivery) -> None:
+        super().settle(Delivery.REPORTED if self._report else delivery)
 
     def _let_go(self, channel: Headers) -> bytes:
         """What makes the channel go on in its dialplan."""
-        return RESUME + EXIT if channel.raw("Socket-Mode") == b"async" else EXIT
+        held = channel.raw("Socket-Mode") == b"async" and not freeswitch.goes_on(channel)
+        return RESUME + EXIT if held else EXIT
 
     def _on_message(self, message: Message) -> None:
         if message.content_type == DISCONNECT:
@@ -163,8 +178,11 @@ class _Session(Session):
     def _decide(self, channel: Headers) -> None:
         started, at = time.perf_counter(), time.time()
         if not self._why_hostile:
-            self.screen(freeswitch.read_request(channel, at=at), started)
+            request = freeswitch.read_request(channel, at=at)
+            self._report = isinstance(request, ScreenRequest) and request.report
+            self.screen(request, started)
             return
         # A verdict that was still waiting to be written is no longer this peer's.
         self.settle(Delivery.LOST)
+        self._report = False
         self.screen(freeswitch.refused(channel, self._why_hostile, at=at), started)

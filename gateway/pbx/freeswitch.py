@@ -4,7 +4,7 @@ The dialplan says what a call is, in channel variables or in the path of ``socke
 variable wins over the path:
 
     callgate_direction  callgate_trunk  callgate_campaign  callgate_extension
-    callgate_caller     callgate_callee                    callgate_key
+    callgate_caller     callgate_callee  callgate_key       callgate_linked   callgate_report
     socket host:port/<direction>[/<trunk>[/<campaign>]]
 
 Rule 1: the direction is never guessed. ``Call-Direction`` describes a leg: the call of a phone of
@@ -83,7 +83,7 @@ def refused(channel: Headers, why: str, *, at: float) -> Refused:
     With no legible direction the call counts as inbound: that is where attackers are.
     """
     direction, trunk, campaign = _scopes(channel, _salvaged)
-    outbound = direction == "outbound" or _is_leg(channel)
+    outbound = direction == "outbound" or is_leg(channel)
     call = Call(
         direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
         caller=_caller(channel, _salvaged),
@@ -108,7 +108,7 @@ def _screen(channel: Headers, at: float) -> ScreenRequest:
     if direction not in ("inbound", "outbound"):
         raise Bad("an unknown direction" if direction else "no direction")
     call = Call(
-        direction=Direction.OUTBOUND if _is_leg(channel) else Direction(direction),
+        direction=Direction.OUTBOUND if is_leg(channel) else Direction(direction),
         caller=_caller(channel, _fact),
         callee=_callee(channel, _fact),
         at=at,
@@ -117,12 +117,13 @@ def _screen(channel: Headers, at: float) -> ScreenRequest:
         extension=_fact(channel, "variable_callgate_extension"),
         pbx=PBX,
         channel_id=_fact(channel, "Unique-ID"),
-        linked_id=_fact(channel, "Other-Leg-Unique-ID") or _fact(channel, "Channel-Call-UUID"),
+        linked_id=_linked(channel),
         presentation=_presentation(channel),
         caller_name=_name(channel),
         attestation=_attestation(channel),
     )
-    return ScreenRequest(call, key=_value(channel, "variable_callgate_key"))
+    report = _value(channel, "variable_callgate_report") == "true"
+    return ScreenRequest(call, key=_value(channel, "variable_callgate_key"), report=report)
 
 
 def _scopes(channel: Headers, read: _Read) -> tuple[str, str, str]:
@@ -134,15 +135,25 @@ def _scopes(channel: Headers, read: _Read) -> tuple[str, str, str]:
     direction = read(channel, "variable_callgate_direction") or direction
     trunk = read(channel, "variable_callgate_trunk") or trunk
     campaign = read(channel, "variable_callgate_campaign") or campaign
-    if _is_leg(channel):
+    if is_leg(channel):
         direction = direction or "outbound"
         trunk = trunk or read(channel, "variable_sip_gateway_name")
     return direction, scope(trunk), scope(campaign)
 
 
-def _is_leg(channel: Headers) -> bool:
+def is_leg(channel: Headers) -> bool:
     """Whether this is a leg on its way out, before its INVITE, and no call in a dialplan."""
     return channel.raw("Channel-State") == b"CS_NONE"
+
+
+def goes_on(channel: Headers) -> bool:
+    """Whether an async channel goes on when its socket closes, without ``resume``."""
+    return channel.raw("variable_socket_resume") == b"true"
+
+
+def _linked(channel: Headers) -> str:
+    said = _fact(channel, "variable_callgate_linked") or _fact(channel, "Other-Leg-Unique-ID")
+    return said or _fact(channel, "Channel-Call-UUID")
 
 
 def _caller(channel: Headers, read: _Read) -> str:

@@ -18,6 +18,7 @@ CONNECT: Final = b"connect\n\n"
 """The only first command of an outbound socket: any other hangs the channel for ever."""
 RESUME: Final = b"resume\n\n"
 EXIT: Final = b"exit\n\n"
+REJECT: Final = b"sendmsg\ncall-command: hangup\nhangup-cause: CALL_REJECTED\n\n"
 MAX_VALUE: Final = 80
 
 _is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "esl"
 CONNECT, RESUME, EXIT = b"connect", b"resume", b"exit"
+REJECT = b"sendmsg\ncall-command: hangup\nhangup-cause: CALL_REJECTED"
+_RESUMES = b"\nvariable_socket_resume: true\n"
 _MULTISET = b"sendmsg\ncall-command: execute\nexecute-app-name: multiset\nexecute-app-arg: ^^:"
 _UNSAFE_TOO = "/!$'()*,-._~"
 """Punctuation that switch_url_encode leaves alone."""
@@ -62,11 +64,12 @@ class Channel:
     """What the channel was told and what became of it."""
 
     is_async: bool
-    socket_resume: bool = True
+    socket_resume: bool
     variables: dict[str, str] = field(default_factory=dict)
     commands: list[bytes] = field(default_factory=list)
     received: bytes = b""
     resumed: bool = False
+    rejected: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -82,6 +85,9 @@ class Channel:
         if command == RESUME:
             self.resumed = True
             return captured("normal.resume-reply")
+        if command == REJECT:
+            self.rejected = True
+            return captured(f"{capture}.sendmsg-reply")
         if command == EXIT:
             return captured(f"{capture}.exit-reply")
         assert command.startswith(_MULTISET), command
@@ -98,7 +104,6 @@ async def esl_call(
     *,
     data: bytes | None = None,
     chunk: int = 0,
-    socket_resume: bool = True,
 ) -> Channel:
     """Run one outbound socket to its end.
 
@@ -106,7 +111,7 @@ async def esl_call(
     many bytes. Asserts that no half command was left.
     """
     sent = captured(f"{capture}.connect") if data is None else data
-    channel = Channel(b"\nSocket-Mode: async\n" in sent, socket_resume)
+    channel = Channel(b"\nSocket-Mode: async\n" in sent, _RESUMES in sent)
     reader, writer = await asyncio.open_connection(host, port)
     half = b""
     try:

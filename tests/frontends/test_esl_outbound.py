@@ -106,23 +106,55 @@ async def test_the_forged_capture_is_blocked_and_its_callee_kept(start: Start, c
 
 
 @pytest.mark.parametrize(
-    ("mode", "last"), [("async", [b"resume", b"exit"]), ("static", [b"exit"]), ("", [b"exit"])]
+    ("mode", "resumes", "last"),
+    [
+        ("async", None, [b"resume", b"exit"]),
+        ("async", "true", [b"exit"]),
+        ("async", "false", [b"resume", b"exit"]),
+        ("static", None, [b"exit"]),
+        ("static", "true", [b"exit"]),
+        ("unknown", None, [b"exit"]),
+    ],
 )
-async def test_only_an_async_socket_is_told_to_resume(
-    start: Start, mode: str, last: list[bytes]
+async def test_only_an_async_socket_that_needs_it_is_told_to_resume(
+    start: Start, mode: str, resumes: str | None, last: list[bytes]
 ) -> None:
     gateway = await start()
-    channel = await gateway.ask(channel_data("normal", SCOPES, mode=mode or "unknown"))
+    changed: dict[str, str | bytes | None] = {"variable_socket_resume": resumes}
+    channel = await gateway.ask(channel_data("normal", SCOPES, mode=mode, headers=changed))
     assert channel.commands[0] == b"connect"
     assert channel.commands[1].startswith(b"sendmsg\ncall-command: execute\n")
     assert channel.commands[2:] == last
     assert channel.goes_on
 
 
-async def test_an_async_channel_goes_on_without_socket_resume_too(start: Start) -> None:
+async def test_a_leg_that_is_stopped_before_its_invite_is_hung_up(start: Start) -> None:
     gateway = await start()
-    channel = await esl_call("127.0.0.1", gateway.port, data=CALL, socket_resume=False)
-    assert channel.goes_on
+    leg = await gateway.ask(captured("originate-leg.connect"))
+    assert leg.rejected
+    assert leg.commands[-1] == b"exit"
+    assert leg.variables["CALLGATE_VERDICT"] == "block"
+
+
+async def test_a_leg_that_is_allowed_is_let_go(start: Start) -> None:
+    allow = Verdict(action=Action.ALLOW, reason=Reason.DEFAULT, revision="r")
+    gateway = await start(FakeScreener(allow))
+    assert not (await gateway.ask(captured("originate-leg.connect"))).rejected
+
+
+async def test_a_call_in_a_dialplan_is_not_hung_up_by_us(start: Start) -> None:
+    gateway = await start()
+    assert not (await gateway.ask()).rejected
+
+
+async def test_a_call_that_has_happened_is_reported(start: Start) -> None:
+    gateway = await start()
+    facts = {"report": "true", "caller": "1001", "callee": "112", "linked": "a-b-c"}
+    said = {f"callgate_{name}": text for name, text in facts.items()}
+    await gateway.call(channel_data("normal", {**SCOPES, **said}))
+    (call,) = gateway.screener.calls
+    assert (call.caller, call.callee, call.linked_id) == ("1001", "112", "a-b-c")
+    assert await gateway.screener.outcome() is Delivery.REPORTED
 
 
 async def test_an_answer_is_one_write(start: Start) -> None:
@@ -133,7 +165,7 @@ async def test_an_answer_is_one_write(start: Start) -> None:
         assert await reader.read(65536) == (
             b"sendmsg\ncall-command: execute\nexecute-app-name: multiset\nexecute-app-arg: ^^:"
             + b":".join(f"{name}={value}".encode() for name, value in TOLD.items())
-            + b":CALLGATE_ATTEMPT=a-1\n\nresume\n\nexit\n\n"
+            + b":CALLGATE_ATTEMPT=a-1\n\nexit\n\n"
         )
         writer.write(OK + OK + BYE)
         assert await reader.read() == b""
@@ -239,7 +271,7 @@ def test_no_text_of_a_caller_forges_or_escapes_anything(number: str, name: str, 
             }
             channel = await gateway.ask(channel_data("normal", SCOPES, headers=headers))
             assert channel.variables["CALLGATE_VERDICT"] == "block"
-            assert len(channel.commands) == 4
+            assert len(channel.commands) == 3
             assert not set(b"${}\r\0") & set(channel.received)
             asked = [*gateway.screener.calls, *(call for call, *_ in gateway.screener.refused)]
             assert [(call.direction, call.trunk) for call in asked] == [(Direction.INBOUND, "t5")]
@@ -393,14 +425,14 @@ async def test_an_answer_waits_for_the_disk(start: Start) -> None:
         assert await gateway.screener.outcome() is Delivery.CONFIRMED
 
 
-@pytest.mark.parametrize(("mode", "rest"), [("async", b"resume\n\n"), ("static", b"")])
+@pytest.mark.parametrize("mode", ["async", "static"])
 async def test_a_channel_whose_answer_the_disk_holds_too_long_is_let_go_without_one(
-    start: Start, mode: str, rest: bytes
+    start: Start, mode: str
 ) -> None:
     disk = asyncio.get_running_loop().create_future()
     gateway = await start(FakeScreener(wait=disk), deadline=0.05)
     channel = await gateway.ask(channel_data("normal", SCOPES, mode=mode))
-    assert channel.received == b"connect\n\n" + rest + b"exit\n\n"
+    assert channel.received == b"connect\n\nexit\n\n"
     assert channel.goes_on
     await gateway.unanswered("held")
     assert await gateway.screener.outcome() is Delivery.LOST

@@ -97,6 +97,14 @@ def own_gateway(tmp_path: Path, pbx: Pbx) -> Iterator[Callable[..., Gateway]]:
 NO_ATTEMPT = Attempt(id="", at=0.0, direction="", verdict="", reason="", revision="")
 
 
+@pytest.fixture
+def impatient(pbx: Pbx) -> Iterator[None]:
+    """A deadline that is worth waiting for."""
+    pbx.set_global("CALLGATE_DEADLINE_MS", "500")
+    yield
+    pbx.set_global("CALLGATE_DEADLINE_MS", "10000")
+
+
 @dataclass
 class Placed:
     """One call: what it got on the wire, and the INVITEs that the callee saw meanwhile."""

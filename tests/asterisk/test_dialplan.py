@@ -49,6 +49,7 @@ def test_no_limit_is_left_behind(bench: Bench) -> None:
     assert bench("unlimited", "unlimited") == "0 allow"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_an_own_limit_is_restored_after_the_deadline_too(bench: Bench, turned: Pbx) -> None:
     with StandIn(silent) as gateway:
         turned.ask(gateway.address)

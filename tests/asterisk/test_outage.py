@@ -55,6 +55,7 @@ def test_a_gateway_that_is_down(
     assert 'AGISTATUS "FAILURE"' in notices()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("behaviour", [silent, closing, garbage, half_a_line, bogus])
 def test_a_gateway_that_is_ill(
@@ -66,6 +67,7 @@ def test_a_gateway_that_is_ill(
     assert direction in notices()
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_gateway_that_is_stopped_does_not_hold_the_call(
     place: Place, own_gateway: OwnGateway, notices: Callable[[], str], direction: str
@@ -82,7 +84,11 @@ def test_a_gateway_that_is_stopped_does_not_hold_the_call(
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_a_gateway_that_is_killed_while_it_is_asked(
-    place: Place, own_gateway: OwnGateway, pbx: Pbx, direction: str
+    place: Place,
+    own_gateway: OwnGateway,
+    pbx: Pbx,
+    notices: Callable[[], str],
+    direction: str,
 ) -> None:
     gateway = own_gateway()
     gateway.freeze()
@@ -96,6 +102,7 @@ def test_a_gateway_that_is_killed_while_it_is_asked(
         killed = threads.submit(kill_when_asked)
         check_branch(call(place, direction), direction)
         killed.result()
+    assert 'AGISTATUS "HANGUP"' not in notices(), "the deadline ended it, not the death"
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ from gateway.yamlmodel import (
 
 SECRET_VARIABLE = "CALLGATE_AGI_SECRET"
 """The environment variable that overrides ``agi.secret`` and ``agi.secret_file``."""
+ESL_SECRET_VARIABLE = "CALLGATE_ESL_SECRET"
+"""The same for ``esl.secret`` and ``esl.secret_file``."""
 
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SECRET_RULE = "must be 1 to 128 letters, digits or . _ ~ - (it travels in a URL)"
@@ -129,6 +131,27 @@ class AgiSettings(Section):
         return seconds
 
 
+class EslSettings(AgiSettings):
+    """The outbound socket that FreeSWITCH asks, bounded as FastAGI is."""
+
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 8084),
+        description="Where FreeSWITCH's outbound socket listens, as host:port; "
+        "off or null switches it off.",
+    )
+    secret: Digits = Field(
+        default="",
+        repr=False,
+        description="Shared with the dialplan, which sets it as callgate_key; "
+        "when set, a call without it is blocked.",
+    )
+    secret_file: Text = Field(
+        default="",
+        description="A file that holds the secret, instead of secret. "
+        f"The environment variable {ESL_SECRET_VARIABLE} overrides both.",
+    )
+
+
 class JournalSettings(Section):
     """The journal of attempts: one line per screened call, written before its answer leaves."""
 
@@ -186,6 +209,9 @@ class Settings(Section):
         "last good policy, control socket.",
     )
     agi: AgiSettings = Field(default=AgiSettings(), description="The FastAGI listener.")
+    esl: EslSettings = Field(
+        default=EslSettings(), description="The listener for FreeSWITCH's outbound socket."
+    )
     journal: JournalSettings = Field(
         default=JournalSettings(), description="The journal of attempts."
     )
@@ -215,7 +241,7 @@ class Settings(Section):
         if settings is None or faults:
             raise ConfigError(capped(faults))
         settings._base = path.absolute().parent
-        return settings._with_secret(document, environ)
+        return settings._with_secrets(document, environ)
 
     @property
     def policy_path(self) -> Path:
@@ -248,25 +274,34 @@ class Settings(Section):
     def _resolved(self, path: str) -> Path:
         return Path(os.path.normpath(self._base / path))
 
-    def _with_secret(self, document: Document, environ: Mapping[str, str]) -> Settings:
-        secret = self._secret(document, environ)
-        if secret == self.agi.secret:
+    def _with_secrets(self, document: Document, environ: Mapping[str, str]) -> Settings:
+        agi = self._secret("agi", self.agi, document, environ.get(SECRET_VARIABLE))
+        esl = self._secret("esl", self.esl, document, environ.get(ESL_SECRET_VARIABLE))
+        if (agi, esl) == (self.agi.secret, self.esl.secret):
             return self
-        found = self.model_copy(update={"agi": self.agi.model_copy(update={"secret": secret})})
+        found = self.model_copy(
+            update={
+                "agi": self.agi.model_copy(update={"secret": agi}),
+                "esl": self.esl.model_copy(update={"secret": esl}),
+            }
+        )
         found._base = self._base
         return found
 
-    def _secret(self, document: Document, environ: Mapping[str, str]) -> str:
-        at = ("agi", "secret_file")
-        if self.agi.secret and self.agi.secret_file:
+    def _secret(
+        self, key: str, section: AgiSettings, document: Document, override: str | None
+    ) -> str:
+        at = (key, "secret_file")
+        if section.secret and section.secret_file:
             message = "secret and secret_file exclude each other"
             raise ConfigError([document.fault(at, message, key=True)])
-        if SECRET_VARIABLE in environ:
-            return _checked(environ[SECRET_VARIABLE], Fault("", 0, 0, SECRET_VARIABLE, ""))
-        if not self.agi.secret_file:
-            return self.agi.secret
+        if override is not None:
+            variable = ESL_SECRET_VARIABLE if key == "esl" else SECRET_VARIABLE
+            return _checked(override, Fault("", 0, 0, variable, ""))
+        if not section.secret_file:
+            return section.secret
         try:
-            text = self._resolved(self.agi.secret_file).read_text("utf-8")
+            text = self._resolved(section.secret_file).read_text("utf-8")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigError([document.fault(at, f"cannot be read: {reason}")]) from None

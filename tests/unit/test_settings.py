@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
 from gateway.settings import (
+    ESL_SECRET_VARIABLE,
     SECRET_VARIABLE,
     Address,
     Durability,
@@ -38,6 +39,7 @@ def faults(text: str, **environ: str) -> list[str]:
 def test_an_empty_file_has_every_default() -> None:
     found = settings("")
     assert found.agi.listen == Address("127.0.0.1", 4573)
+    assert found.esl.listen == Address("127.0.0.1", 8084)
     assert (found.agi.max_connections, found.agi.deadline, found.agi.secret) == (1000, 1.0, "")
     assert found.journal.durability is Durability.PROCESS
     assert (found.journal.segment_size, found.journal.keep) == (16 * 2**20, 90 * 86400)
@@ -145,6 +147,17 @@ def test_the_environment_overrides_the_secret_of_the_file() -> None:
     environ = {SECRET_VARIABLE: "other"}
     assert settings("agi: {secret: one}", **environ).agi.secret == "other"
     assert settings("agi: {secret_file: /nowhere}", **environ).agi.secret == "other"
+
+
+def test_the_two_listeners_have_secrets_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    text = b"agi: {secret: one}\nesl: {secret_file: secret}"
+    found = Settings.parse(text, tmp_path / "c.yaml", {})
+    assert (found.agi.secret, found.esl.secret) == ("one", "s3cret")
+    found = Settings.parse(text, tmp_path / "c.yaml", {ESL_SECRET_VARIABLE: "two"})
+    assert (found.agi.secret, found.esl.secret) == ("one", "two")
+    assert faults("", **{ESL_SECRET_VARIABLE: ""})[0].startswith(ESL_SECRET_VARIABLE)
+    assert faults("esl: {secret: one, secret_file: x}")[0].startswith("callgate.yaml:1:20: esl.")
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -107,6 +107,7 @@ def banner(gateway: Gateway, try_next: str) -> None:
     places = gateway.listeners()
     print(f"callgate is ready: {gateway.summary()}")
     print(f"  FastAGI   {places.get('agi', 'off')}")
+    print(f"  ESL       {places.get('esl', 'off')}")
     print(f"  control   {places['control']}")
     print(f"  policy    {gateway.settings.policy_path}")
     print(f"  try next  {try_next}", flush=True)

@@ -19,7 +19,9 @@ from gateway.attempts.journal import Journal
 from gateway.control.server import ControlServer
 from gateway.entries import Asked, EntryStore, Op, understand
 from gateway.errors import ConfigError, EntryError, Fault, StoreError
-from gateway.frontends.fastagi import FRONTEND, REFUSED, FastAgi
+from gateway.frontends.esl_outbound import EslOutbound
+from gateway.frontends.fastagi import REFUSED, FastAgi
+from gateway.frontends.session import Frontend
 from gateway.metrics import Metrics
 from gateway.pbx.asterisk import EntryRequest
 from gateway.policy.model import EntryKind
@@ -60,6 +62,14 @@ class Gateway:
             max_connections=settings.agi.max_connections,
             deadline=settings.agi.deadline,
         )
+        self.esl = EslOutbound(
+            self.screener,
+            counters=self.metrics,
+            secret=settings.esl.secret,
+            max_connections=settings.esl.max_connections,
+            deadline=settings.esl.deadline,
+        )
+        self._listening: list[Frontend] = []
         self.control = ControlServer(
             settings.control_path, self.policies, self.entries, self.metrics, self.status
         )
@@ -96,9 +106,8 @@ class Gateway:
         """Let live calls end, then close in the order in which nothing is lost."""
         self._notifier.stopping()
         self.metrics.set("callgate_draining", 1)
-        cut = 0
-        if self.settings.agi.listen and self._tasks:
-            cut = await self.fastagi.drain(self.settings.agi.deadline + DRAIN_SLACK)
+        bound = max(self.settings.agi.deadline, self.settings.esl.deadline) + DRAIN_SLACK
+        cut = sum(await asyncio.gather(*(each.drain(bound) for each in self._listening)))
         if cut:
             log.warning("%d calls were cut off", cut)
         await self.control.close()
@@ -112,9 +121,9 @@ class Gateway:
     def listeners(self) -> dict[str, str]:
         """Where each listener really is."""
         found = {"control": str(self.settings.control_path)}
-        if self.settings.agi.listen:
-            host, port = self.fastagi.address
-            found["agi"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for frontend in self._listening:
+            host, port = frontend.address
+            found[frontend.name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return found
 
     def summary(self) -> str:
@@ -139,7 +148,7 @@ class Gateway:
                 "degraded": store.degraded,
                 "last_reload": store.last,
             },
-            "connections": self.fastagi.listener.open,
+            "connections": sum(frontend.listener.open for frontend in self._listening),
             "ingester": {
                 "pid": self.ingester.pid,
                 "status": msgspec.structs.asdict(ingest) if ingest else None,
@@ -147,14 +156,20 @@ class Gateway:
         }
 
     async def _listen(self) -> None:
-        address = self.settings.agi.listen
-        if address is None:
-            return
-        try:
-            await self.fastagi.start(address.host, address.port)
-        except OSError as error:
-            message = f"cannot listen on {address}: {error.strerror or error}"
-            raise ConfigError([Fault("", 0, 0, "agi.listen", message)]) from error
+        settings = self.settings
+        for frontend, address in (
+            (self.fastagi, settings.agi.listen),
+            (self.esl, settings.esl.listen),
+        ):
+            if address is None:
+                continue
+            try:
+                await frontend.start(address.host, address.port)
+            except OSError as error:
+                message = f"cannot listen on {address}: {error.strerror or error}"
+                fault = Fault("", 0, 0, f"{frontend.name}.listen", message)
+                raise ConfigError([fault]) from error
+            self._listening.append(frontend)
 
     async def _star_code(self, request: EntryRequest) -> str:
         """A phone blocks or unblocks one number; a slip of the finger must not block a prefix."""
@@ -186,7 +201,10 @@ class Gateway:
             await asyncio.sleep(BEAT)
 
     async def _look(self) -> None:
-        self.metrics.set("callgate_connections_open", self.fastagi.listener.open, frontend=FRONTEND)
+        for frontend in self._listening:
+            self.metrics.set(
+                "callgate_connections_open", frontend.listener.open, frontend=frontend.name
+            )
         self._tell_journal()
         await asyncio.to_thread(self._tell_ingester)
         emergencies = dict(self.screener.emergencies)

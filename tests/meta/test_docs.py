@@ -50,7 +50,8 @@ class Machine:
         settings = folder / "config/callgate.yaml"
         text = settings.read_text()
         assert SHOWN_ADDRESS in text
-        settings.write_text(text.replace(SHOWN_ADDRESS, self.address))
+        text = text.replace(SHOWN_ADDRESS, self.address)
+        settings.write_text(text.replace("127.0.0.1:8084", "127.0.0.1:0"))
         command = folder / "bin/callgate"
         command.parent.mkdir()
         command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gateway "$@"\n')

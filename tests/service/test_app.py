@@ -31,12 +31,17 @@ from gateway.metrics import Metrics
 from gateway.pbx.asterisk import screen_path
 from gateway.settings import Settings
 from tests.fakes.asterisk import agi_call
+from tests.fakes.freeswitch import channel_data, esl_call
 
 T = TypeVar("T")
 LONG = 60
 """Seconds after which a test that waits for an event has failed."""
 
-SETTINGS = 'agi: {listen: "127.0.0.1:0", secret: "s3cret"}\nreload: {watch: %s}\n'
+SETTINGS = (
+    'agi: {listen: "127.0.0.1:0", secret: "s3cret"}\n'
+    'esl: {listen: "127.0.0.1:0"}\n'
+    "reload: {watch: %s}\n"
+)
 POLICY = """\
 numbering: {region: FR, trunks: {main: {}}}
 lists:
@@ -280,14 +285,34 @@ async def test_a_call_that_is_being_answered_may_end_when_the_gateway_stops(plac
 async def test_an_address_in_use_is_said_plainly(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        place.config.write_text(f'agi: {{listen: "127.0.0.1:{port}"}}\n')
+        place.config.write_text(f'agi: {{listen: "127.0.0.1:{port}"}}\nesl: {{listen: off}}\n')
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}"):
             async with embedded(place):
                 pass
 
 
+async def test_an_address_of_the_second_listener_in_use_is_said_too(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        place.config.write_text(
+            f'agi: {{listen: "127.0.0.1:0"}}\nesl: {{listen: "127.0.0.1:{port}"}}\n'
+        )
+        with pytest.raises(ConfigError, match=rf"esl\.listen: cannot listen on 127.0.0.1:{port}"):
+            async with embedded(place):
+                pass
+
+
+async def test_freeswitch_is_answered_too(place: Place) -> None:
+    said = {"callgate_direction": "inbound", "callgate_caller": "+33162000000"}
+    async with embedded(place) as gateway:
+        assert set(gateway.listeners()) == {"control", "agi", "esl"}
+        channel = await esl_call(*gateway.esl.address, data=channel_data("normal", said))
+    assert channel.variables["CALLGATE_VERDICT"] == "block"
+    assert channel.goes_on
+
+
 async def test_the_listener_can_be_switched_off(place: Place) -> None:
-    place.config.write_text("agi: {listen: off}\n")
+    place.config.write_text("agi: {listen: off}\nesl: {listen: off}\n")
     async with embedded(place) as gateway:
         assert list(gateway.listeners()) == ["control"]
         assert await place.ask(ControlClient.ping)

@@ -31,6 +31,8 @@ def setup(level: str, format: str, *, mask: bool = False, stream: TextIO | None 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # It tells of every change below a watched folder, our own state among them.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def masked(text: str) -> str:

@@ -101,6 +101,11 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
+def is_unmade(connection: sqlite3.Connection) -> bool:
+    """Whether a file has no tables yet."""
+    return _version(connection) == 0
+
+
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version

@@ -9,6 +9,7 @@ the thread that opened it.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from gateway.attempts.ids import time_of
 from gateway.attempts.lines import DeliveryLine
 from gateway.attempts.model import Attempt, Shadow
 from gateway.attempts.query import AttemptFilter
-from gateway.attempts.schema import migrate
+from gateway.attempts.schema import is_unmade, migrate
 
 PURGE_ROWS = 2_000
 """Rows that one transaction of a purge removes: about 0.1 s on a slow disk."""
@@ -84,7 +85,11 @@ class AttemptStore:
         with translated(path):
             self._db = connect(path, readonly=readonly)
             try:
-                if not readonly:
+                if readonly and is_unmade(self._db):
+                    self._db.close()  # another process is making it: nothing is in it yet
+                    self._db = sqlite3.connect(":memory:", isolation_level=None)
+                    migrate(self._db)
+                elif not readonly:
                     migrate(self._db)
             except BaseException:
                 self._db.close()

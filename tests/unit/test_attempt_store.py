@@ -255,6 +255,13 @@ def test_a_reader_sees_what_was_written_and_writes_nothing(store: AttemptStore) 
     reader.close()
 
 
+def test_a_store_that_is_being_made_reads_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "attempts.db").touch()
+    reader = AttemptStore(tmp_path / "attempts.db", readonly=True)
+    assert ids(reader.query()) == []
+    reader.close()
+
+
 def test_a_reader_makes_no_store(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="unable to open"):
         AttemptStore(tmp_path / "attempts.db", readonly=True)

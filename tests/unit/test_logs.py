@@ -80,3 +80,9 @@ def test_numbers_are_masked_when_asked(format: str) -> None:
 )
 def test_what_is_no_phone_number_stays_readable(text: str) -> None:
     assert masked(text) == text
+
+
+def test_the_file_watcher_is_quiet_about_every_file_that_changes() -> None:
+    stream = written("text")
+    logging.getLogger("watchfiles.main").info("1 change detected")
+    assert stream.getvalue() == ""

@@ -11,7 +11,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint asterisk lock clean
+.PHONY: help run test check lint asterisk lock clean bench
 
 # The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
 # version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
@@ -90,3 +90,13 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(PY)
 $(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml | $(PY)
 	$(call INSTALL,requirements-dev.lock)
 	@touch $(VENV)/.run
+
+# The peers of the benchmarks live in an environment of their own.
+bench/.venv/.done: bench/requirements.txt $(PY)
+	@$(PY) -m venv --clear bench/.venv
+	@bench/.venv/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
+bench: $(VENV)/.dev bench/.venv/.done ## what a call costs, as ratios against peers in the same run
+	@$(PY) -m bench.decision
+	@$(PY) -m bench.fastagi

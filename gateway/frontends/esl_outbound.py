@@ -24,8 +24,8 @@ from typing import Final
 
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
-from gateway.frontends.session import Frontend, Screened, Screener, Session
-from gateway.frontends.tcp import Counters, Listener
+from gateway.frontends.session import Frontend, Screened, Session
+from gateway.frontends.tcp import Listener
 from gateway.pbx import freeswitch, variables
 from gateway.pbx.request import ScreenRequest
 from gateway.policy.model import Action
@@ -34,7 +34,6 @@ from gateway.protocols.esl_command import CONNECT, EXIT, REJECT, RESUME, multise
 
 log = logging.getLogger(__name__)
 
-FRONTEND: Final = "esl"
 MAX_CHANNEL: Final = 256 * 1024
 """Bytes of a channel's data: about 6,000 for a phone, ten times that for a browser's SDP."""
 
@@ -42,24 +41,10 @@ MAX_CHANNEL: Final = 256 * 1024
 class EslOutbound(Frontend):
     """The outbound socket listener of one process."""
 
-    def __init__(
-        self,
-        screener: Screener,
-        *,
-        counters: Counters,
-        secret: str = "",
-        max_connections: int = 1000,
-        deadline: float = 1.0,
-    ) -> None:
-        super().__init__(
-            FRONTEND,
-            lambda listener: _Session(listener, self),
-            screener,
-            counters=counters,
-            secret=secret,
-            max_connections=max_connections,
-            deadline=deadline,
-        )
+    name = "esl"
+
+    def session(self, listener: Listener) -> Session:
+        return _Session(listener, self)
 
 
 class _Session(Session):

@@ -18,12 +18,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Unpack
 
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
-from gateway.frontends.session import Frontend, Screened, Screener, Session
-from gateway.frontends.tcp import Counters, Listener
+from gateway.frontends.session import Bounds, Frontend, Screened, Screener, Session
+from gateway.frontends.tcp import Listener
 from gateway.pbx import asterisk
 from gateway.pbx.asterisk import EntryRequest, ProbeRequest
 from gateway.pbx.request import ScreenRequest
@@ -32,7 +32,6 @@ from gateway.protocols.agi_reply import Hangup, Reply
 
 log = logging.getLogger(__name__)
 
-FRONTEND: Final = "agi"
 REFUSED: Final = "refused"
 """The status of a star code that was not carried out."""
 
@@ -43,26 +42,16 @@ Entries = Callable[[EntryRequest], Awaitable[str]]
 class FastAgi(Frontend):
     """The FastAGI listener of one process. Star codes need a ``secret``."""
 
+    name = "agi"
+
     def __init__(
-        self,
-        screener: Screener,
-        *,
-        counters: Counters,
-        entries: Entries | None = None,
-        secret: str = "",
-        max_connections: int = 1000,
-        deadline: float = 1.0,
+        self, screener: Screener, *, entries: Entries | None = None, **bounds: Unpack[Bounds]
     ) -> None:
-        super().__init__(
-            FRONTEND,
-            lambda listener: _Session(listener, self),
-            screener,
-            counters=counters,
-            secret=secret,
-            max_connections=max_connections,
-            deadline=deadline,
-        )
+        super().__init__(screener, **bounds)
         self._entries = entries
+
+    def session(self, listener: Listener) -> Session:
+        return _Session(listener, self)
 
     def change(self, request: EntryRequest) -> asyncio.Future[str] | None:
         """Start to carry out a star code; None when it is refused outright."""

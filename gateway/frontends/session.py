@@ -12,8 +12,8 @@ import asyncio
 import hmac
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
 
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
@@ -44,6 +44,15 @@ class Screener(Protocol):
     def durable(self) -> Awaitable[None] | None: ...
 
 
+class Bounds(TypedDict, total=False):
+    """What every frontend is made with: where it counts, its secret, and its limits."""
+
+    counters: Required[Counters]
+    secret: str
+    max_connections: int
+    deadline: float
+
+
 class Frontend:
     """A listener whose every connection asks for one verdict.
 
@@ -51,28 +60,32 @@ class Frontend:
     accept to the close.
     """
 
+    name: ClassVar[str]
+    """Under which it is counted and recorded; the section of the settings is called so too."""
+
     def __init__(
         self,
-        name: str,
-        session: Callable[[Listener], Connection],
         screener: Screener,
         *,
         counters: Counters,
-        secret: str,
-        max_connections: int,
-        deadline: float,
+        secret: str = "",
+        max_connections: int = 1000,
+        deadline: float = 1.0,
     ) -> None:
-        self.name = name
         self.screener = screener
         self._secret = secret.encode()
         self._tasks: set[asyncio.Future[Any]] = set()
         self.listener = Listener(
-            name,
-            session,
+            self.name,
+            self.session,
             counters=counters,
             max_connections=max_connections,
             deadline=deadline,
         )
+
+    def session(self, listener: Listener) -> Connection:
+        """What serves one connection."""
+        raise NotImplementedError
 
     @property
     def address(self) -> tuple[str, int]:

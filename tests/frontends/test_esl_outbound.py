@@ -318,7 +318,7 @@ async def test_a_slow_sender_is_bounded_as_a_whole(start: Start) -> None:
     gateway = await start(deadline=0.1)
     async with gateway.peer() as (reader, writer):
         await reader.readuntil(b"connect\n\n")
-        end = asyncio.ensure_future(reader.read(1))
+        end = asyncio.ensure_future(support.ended(reader))
         for byte in CALL[:-1]:
             writer.write(bytes([byte]))
             if (await asyncio.wait([end], timeout=0.01))[0]:

@@ -185,12 +185,12 @@ async def test_a_peer_that_does_not_go_on_is_closed_at_the_deadline(
 async def test_a_slow_sender_is_bounded_as_a_whole(start: Start) -> None:
     gateway = await start(deadline=0.1)
     async with gateway.peer() as (reader, writer):
-        sent = 0
-        while not reader.at_eof() and sent < len(ENVIRONMENT) - 1:
-            writer.write(ENVIRONMENT[sent : sent + 1])
-            sent += 1
-            await asyncio.wait([asyncio.ensure_future(reader.read(1))], timeout=0.01)
-        assert reader.at_eof()
+        end = asyncio.ensure_future(support.ended(reader))
+        for byte in ENVIRONMENT[:-1]:
+            writer.write(bytes([byte]))
+            if (await asyncio.wait([end], timeout=0.01))[0]:
+                break
+        assert await end == b""
     await gateway.unanswered("half")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,6 +45,15 @@ class Gateway:
             yield reader, writer
         finally:
             writer.close()
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """Everything until the other side ended the connection, by a close or by a reset."""
+    data = b""
+    with suppress(ConnectionResetError):
+        while part := await reader.read(4096):
+            data += part
+    return data
 
 
 G = TypeVar("G", bound=Gateway)

@@ -57,6 +57,7 @@ def callgate(folder: Path, port: int, entries: int) -> list[str]:
     )
     (folder / "callgate.yaml").write_text(
         f"policy: policy.yaml\nstate: state\nagi: {{listen: '127.0.0.1:{port}'}}\n"
+        "esl: {listen: 'off'}\n"
     )
     return [sys.executable, "-m", "gateway", "--config", str(folder / "callgate.yaml"), "serve"]
 

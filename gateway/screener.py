@@ -63,8 +63,6 @@ class Screener:
             log.exception("cannot decide a call; answering on_error")
             self._metrics.inc("callgate_decision_errors_total")
             verdict = self._on_error(call, policy)
-        if verdict.reason is Reason.EMERGENCY:
-            self._emergencies[call.trunk] = call.at
         return self._record(call, verdict, frontend, started)
 
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
@@ -123,6 +121,8 @@ class Screener:
         )
 
     def _record(self, call: Call, verdict: Verdict, frontend: str, started: float) -> Screened:
+        if verdict.reason is Reason.EMERGENCY:
+            self._emergencies[call.trunk] = call.at
         attempt_id = self._journal.next_id(call.at)
         elapsed = time.perf_counter() - started
         try:

@@ -92,15 +92,14 @@ class Case:
         self.policy = policy
         self.note = note
         self.inbound = call.direction is Direction.INBOUND
-        plan = policy.trunks.get(call.trunk) if call.trunk else None
-        self.trunk = call.trunk if plan else ""
-        self.plan: NumberPlan = plan or policy.plan
-        self.caller = numbers.read(call.caller, self.plan, extensions=not self.inbound)
-        self.callee = numbers.read(call.callee, self.plan)
-        self.campaign = call.campaign if call.campaign in policy.campaigns else self._by_did()
-        self.unknown = (call.trunk != self.trunk) or (
+        self.unknown = (call.trunk != "" and call.trunk not in policy.trunks) or (
             call.campaign != "" and call.campaign not in policy.campaigns
         )
+        self.trunk = "" if self.unknown else call.trunk
+        self.plan: NumberPlan = policy.trunks.get(call.trunk, policy.plan)
+        self.caller = numbers.read(call.caller, self.plan, extensions=not self.inbound)
+        self.callee = numbers.read(call.callee, self.plan)
+        self.campaign = "" if self.unknown else call.campaign or self._by_did()
 
     def _by_did(self) -> str:
         own = self.callee if self.inbound else self.caller

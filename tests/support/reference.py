@@ -25,12 +25,13 @@ def reference(
     if not is_inbound:
         remote_party, other_party = other_party, remote_party
     who = {Party.CALLER: caller, Party.CALLEE: callee}
-    trunk = call.trunk if call.trunk in policy.trunks else ""
-    campaign = call.campaign
-    if campaign not in policy.campaigns:
+    trunk, campaign = call.trunk, call.campaign
+    unknown = trunk not in {"", *policy.trunks} or campaign not in {"", *policy.campaigns}
+    if unknown:
+        trunk = campaign = ""
+    elif not campaign:
         own = callee if is_inbound else caller
         campaign = policy.dids.get(own.e164[1:], "")
-    unknown = trunk != call.trunk or (call.campaign != "" and call.campaign not in policy.campaigns)
 
     def looks(item: ListDef, party: Party) -> bool:
         wanted = {item.party} if item.party is not Party.REMOTE else {remote_party}

@@ -189,6 +189,20 @@ def test_an_unknown_trunk_blocks_outbound_and_is_marked_inbound() -> None:
     assert not decide(outbound("+33199000000", campaign="typo"), lenient).blocked
 
 
+def test_a_call_of_an_unknown_scope_is_decided_by_global_lists_alone() -> None:
+    opted_out = make_list("opted-out", campaigns=frozenset({"spring"}))
+    policy = make_policy(
+        [opted_out],
+        [prefix("opted-out", "33162")],
+        campaigns={"spring": Campaign("spring", ("33140000000",))},
+        dids={"33140000000": "spring"},
+    )
+    for unknown in ({"campaign": "typo"}, {"campaign": "spring", "trunk": "typo"}):
+        verdict = decide(inbound("+33162000000", **unknown), policy)
+        assert (verdict.action, verdict.reason, verdict.campaign) == ("allow", "default", "")
+        assert verdict.unknown_scope
+
+
 def replace_policy(policy: Policy, **changes: object) -> Policy:
     return replace(policy, **changes)  # type: ignore[arg-type]
 

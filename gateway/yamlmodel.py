@@ -62,7 +62,8 @@ def _parse_flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _parse_count(text: str) -> int:
+def parse_count(text: str) -> int:
+    """A whole number of at most nine digits; ValueError says what was wrong."""
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
         raise ValueError(f"must be a whole number, not '{text}'")
     return int(text)
@@ -78,7 +79,7 @@ Text = Annotated[str, WithJsonSchema(_TEXT_SCHEMA)]
 Digits = Annotated[str, WithJsonSchema({"type": ["string", "integer"]})]
 """A number, prefix, code or pattern as people write it."""
 Flag = Annotated[bool, from_text(_parse_flag), WithJsonSchema({"type": "boolean"})]
-Count = Annotated[int, from_text(_parse_count), WithJsonSchema({"type": "integer", "minimum": 0})]
+Count = Annotated[int, from_text(parse_count), WithJsonSchema({"type": "integer", "minimum": 0})]
 Duration = Annotated[
     float,
     from_text(parse_duration),

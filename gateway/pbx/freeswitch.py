@@ -23,6 +23,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.calls import Call, Direction, Presentation
+from gateway.pbx import variables
 from gateway.pbx.answer import answer as answer_with
 from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
 from gateway.policy.model import Verdict
@@ -99,8 +100,14 @@ def refused(channel: Headers, why: str, *, at: float) -> Refused:
 
 
 def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
-    """The variables that tell a dialplan a verdict. Empty ones are left out."""
-    return answer_with(verdict, attempt_id, CAUSES, OTHER_CAUSE)
+    """The variables that tell a dialplan a verdict. Empty ones are left out.
+
+    RESPONSE is ``603+`` where a list asks for it: the dialplan adds the phrase and the Reason.
+    """
+    values = answer_with(verdict, attempt_id, CAUSES, OTHER_CAUSE)
+    if verdict.network_blocked:
+        values[variables.RESPONSE] = "603+"
+    return values
 
 
 def _screen(channel: Headers, at: float) -> ScreenRequest:

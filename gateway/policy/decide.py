@@ -263,6 +263,7 @@ class Case:
             origin=str(entry.origin if entry else item.origin),
             note=(entry.reason if entry else "") or item.reason,
             response=item.response,
+            network_blocked=item.network_blocked,
         )
 
     def _give(
@@ -276,6 +277,7 @@ class Case:
         origin: str = "",
         note: str = "",
         response: int = 0,
+        network_blocked: bool = False,
     ) -> Verdict:
         blocked = action is Action.BLOCK
         return Verdict(
@@ -289,6 +291,7 @@ class Case:
             origin=origin,
             note=note,
             response=(response or default_response(reason, self.call.direction)) if blocked else 0,
+            network_blocked=blocked and network_blocked,
             number=self.remote.e164,
             caller=self.caller.e164,
             callee=self.callee.e164,

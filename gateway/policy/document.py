@@ -151,8 +151,8 @@ class CampaignListDocument(Section):
     )
     response: Response | None = Field(
         default=None,
-        description="The SIP status of a blocked call. When none is written: 433 for anonymous, "
-        "else 603 inbound and 403 outbound.",
+        description="The SIP status of a blocked call, or 603+, which FreeSWITCH can send. "
+        "When none is written: 433 for anonymous, else 603 inbound and 403 outbound.",
     )
     reason: Text = Field(
         default="", description="Why calls are listed here; an entry's own comes first."

@@ -44,7 +44,7 @@ def conclusion(verdict: Verdict) -> str:
     """One line: what was decided, by what."""
     parts = [f"{verdict.action}, reason {verdict.reason}"]
     if verdict.response:
-        parts.append(f"SIP {verdict.response}")
+        parts.append(f"SIP {verdict.response}" + ("+" if verdict.network_blocked else ""))
     if verdict.list:
         parts.append(f"list {verdict.list}" + (f" entry {verdict.entry}" if verdict.entry else ""))
     if verdict.origin:

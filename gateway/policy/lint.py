@@ -256,7 +256,8 @@ def _outlives(other: Entry, entry: Entry) -> bool:
 def _effect(item: ListDef) -> tuple[object, ...]:
     """Equal where it makes no difference in which of two lists an entry lies."""
     scope = (item.campaigns, item.trunks, item.extensions)
-    return (item.action, item.direction, item.party, *scope, item.response, item.mode, item.binding)
+    response = (item.response, item.network_blocked)
+    return (item.action, item.direction, item.party, *scope, *response, item.mode, item.binding)
 
 
 def _scope_covers(wide: ListDef, narrow: ListDef) -> bool:

@@ -109,7 +109,8 @@ class ListDef:
     """A named set of entries, or one ``match``, with what is done to the calls it covers.
 
     An empty ``campaigns``, ``trunks`` or ``extensions`` means everywhere. ``response`` 0 means
-    the default of the reason and direction. ``order`` is the place in the file.
+    the default of the reason and direction; ``network_blocked`` asks for the 603+ of
+    ATIS-1000099. ``order`` is the place in the file.
     """
 
     name: str
@@ -123,6 +124,7 @@ class ListDef:
     extensions: frozenset[str] = frozenset()
     region: str | None = None
     response: int = 0
+    network_blocked: bool = False
     reason: str = ""
     mode: Mode = Mode.ENFORCE
     binding: bool = False
@@ -230,8 +232,8 @@ class Verdict:
 
     ``party`` is ``caller``, ``callee`` or empty (no party was matched). ``entry`` is the text of
     the entry that decided and ``kind`` how it covers. ``response`` is the SIP status to send,
-    0 when allowed. ``number`` is the remote party in E.164, empty when it has none, ``caller`` and
-    ``callee`` both parties likewise. ``note`` is
+    0 when allowed; ``network_blocked`` says that it is a 603+. ``number`` is the remote party in
+    E.164, empty when it has none, ``caller`` and ``callee`` both parties likewise. ``note`` is
     the reason text that people wrote on the entry or list. ``shadow`` is the verdict with shadow
     lists enforced, where it differs.
     """
@@ -246,6 +248,7 @@ class Verdict:
     origin: str = ""
     note: str = ""
     response: int = 0
+    network_blocked: bool = False
     number: str = ""
     caller: str = ""
     callee: str = ""

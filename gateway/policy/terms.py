@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, WithJsonSchema
 
 from gateway.numbers import REGIONS, TYPES
 from gateway.policy.model import NAME
-from gateway.yamlmodel import Count, suggestion
+from gateway.yamlmodel import from_text, parse_count, suggestion
 
 FORBIDDEN_RESPONSES = frozenset({401, 407, 408, 487})
 """SIP statuses that mean something else to a peer: authentication, its own timeout, its cancel."""
+
+
+NETWORK_BLOCKED = "603+"
+"""What a provider that blocks on analytics sends in the US: 603 with a phrase and a Reason."""
 
 
 def _name(text: str) -> str:
@@ -39,7 +43,20 @@ def _type(text: str) -> str:
     return text
 
 
-def _response(status: int) -> int:
+class SipResponse(NamedTuple):
+    """A SIP status; ``network_blocked`` says that it is the 603+ of ATIS-1000099."""
+
+    status: int
+    network_blocked: bool = False
+
+
+def _response(text: str) -> SipResponse:
+    if text == NETWORK_BLOCKED:
+        return SipResponse(603, network_blocked=True)
+    return SipResponse(_status(parse_count(text)))
+
+
+def _status(status: int) -> int:
     if not 400 <= status <= 699 or status in FORBIDDEN_RESPONSES:
         forbidden = ", ".join(map(str, sorted(FORBIDDEN_RESPONSES)))
         raise ValueError(f"must be a SIP status from 400 to 699 without {forbidden}, not {status}")
@@ -70,14 +87,19 @@ NumberType = Annotated[
     str, AfterValidator(_type), WithJsonSchema({"type": "string", "enum": sorted(TYPES)})
 ]
 Response = Annotated[
-    Count,
-    AfterValidator(_response),
+    SipResponse,
+    from_text(_response),
     WithJsonSchema(
         {
-            "type": "integer",
-            "minimum": 400,
-            "maximum": 699,
-            "not": {"enum": sorted(FORBIDDEN_RESPONSES)},
+            "anyOf": [
+                {
+                    "type": "integer",
+                    "minimum": 400,
+                    "maximum": 699,
+                    "not": {"enum": sorted(FORBIDDEN_RESPONSES)},
+                },
+                {"const": NETWORK_BLOCKED},
+            ]
         }
     ),
 ]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.calls import Call, Direction
 from gateway.errors import ConfigError, Fault
 from gateway.policy.decide import decide
+from gateway.policy.explain import explain
 from gateway.policy.loader import Loaded, load
 from gateway.policy.model import (
     Action,
@@ -28,6 +29,7 @@ from gateway.policy.model import (
     Party,
 )
 from gateway.yamlmodel import SHOWN_FAULTS
+from tests.support.policies import inbound
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "tests" / "policies"
@@ -132,6 +134,13 @@ def test_a_list_of_unassigned_numbers_is_shadow_unless_it_says_otherwise() -> No
     policy = load(POLICIES / "good" / "everything.yaml").policy
     modes = {item.name: item.mode for item in policy.lists}
     assert (modes["guess"], modes["sure"]) == (Mode.SHADOW, Mode.ENFORCE)
+
+
+def test_a_list_may_ask_for_603_plus(policy: Path) -> None:
+    text = "lists:\n  feed: {action: block, response: 603+, prefixes: [+33162]}\n"
+    (feed, _) = loaded(policy, text).policy.lists
+    assert (feed.response, feed.network_blocked) == (603, True)
+    assert "SIP 603+" in explain(inbound("+33162000000"), loaded(policy, text).policy).steps[-1]
 
 
 def test_a_trunk_takes_from_numbering_what_it_leaves_out() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
+from gateway.pbx.asterisk import answer as asterisk_answer
 from gateway.pbx.freeswitch import CAUSES, answer, read_request, refused
 from gateway.pbx.request import Refused, ScreenRequest, has_control
 from gateway.policy.model import Action, Reason, Verdict
@@ -373,3 +374,16 @@ def test_an_answer_can_always_be_sent_and_runs_nothing(
     sent = multiset(answer(verdict, attempt))
     assert not set(b"${}[]\r\0\\'\"`;") & set(sent)
     assert sent.count(b"\n") == 5
+
+
+def test_a_list_that_asks_for_603_plus_gets_it_on_freeswitch_alone() -> None:
+    verdict = Verdict(
+        action=Action.BLOCK,
+        reason=Reason.LIST,
+        revision="r",
+        response=603,
+        network_blocked=True,
+    )
+    assert answer(verdict, "a")[variables.RESPONSE] == "603+"
+    assert asterisk_answer(verdict, "a")[variables.RESPONSE] == "603"
+    assert multiset(answer(verdict, "a"))

@@ -21,14 +21,19 @@ ROOT = Path(__file__).parents[2]
 
 
 class Gateway:
-    """``python -m gateway serve``; ``directory`` takes its configuration, state and output."""
+    """``python -m gateway serve``; ``directory`` takes its configuration, state and output.
 
-    def __init__(self, directory: Path, policy: str = "policy.yaml") -> None:
+    ``source`` is the folder that the configuration is copied from.
+    """
+
+    def __init__(
+        self, directory: Path, policy: str = "policy.yaml", *, source: Path = CONFIG
+    ) -> None:
         config = directory / "config"
-        shutil.copytree(CONFIG, config)
+        shutil.copytree(source, config)
         self.policy = config / "policy.yaml"
         if policy != "policy.yaml":
-            shutil.copy(CONFIG / policy, self.policy)
+            shutil.copy(source / policy, self.policy)
         self.config = config / "callgate.yaml"
         self.port = free_port(socket.SOCK_STREAM)
         self.address = f"127.0.0.1:{self.port}"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from string import Template
+from typing import Protocol
 
-from tests.asterisk.pbx import PATIENCE, Pbx, Programs
+from tests.asterisk.pbx import PATIENCE, Programs
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 ADDRESSES: Mapping[str, str] = {
@@ -26,17 +27,23 @@ REJECTIONS = (*range(300, 303), *range(400, 700))
 _message = re.compile(
     r"^UDP message (?P<way>sent|received) .*?:\s*\n\n(?P<text>.*?)(?=^-{20,} |\Z)", re.M | re.S
 )
-_status = re.compile(r"SIP/2\.0 (\d{3}) ")
+_status = re.compile(r"SIP/2\.0 (\d{3}) (.*)")
+
+
+class Pbx(Protocol):
+    """Whoever is called: a PBX that listens on this UDP port of 127.0.0.1."""
+
+    port: int
 
 
 @dataclass
 class Outcome:
-    """What one call got on the wire: every status of its INVITE, in order, and the last's Reason.
-
-    ``sender`` is the user of From, as sent.
+    """What one call got on the wire: every status of its INVITE, in order, the last one's phrase
+    and its Reason. ``sender`` is the user of From, as sent.
     """
 
     statuses: list[int] = field(default_factory=list)
+    phrase: str = ""
     reason: str = ""
     sender: str = ""
 
@@ -127,6 +134,7 @@ def read_trace(trace: str) -> dict[str, Outcome]:
         status = _status.match(text)
         if status and _header(text, "CSeq") == "1 INVITE":
             outcome.statuses.append(int(status[1]))
+            outcome.phrase = status[2].strip()
             outcome.reason = _header(text, "Reason")
         elif found["way"] == "sent":
             outcome.sender = re.sub(r"<sips?:([^@>;]*).*", r"\1", _header(text, "From"))

@@ -10,9 +10,8 @@ from typing import Final
 
 from gateway.pbx import variables
 from gateway.pbx.variables import clean
-from gateway.policy.model import Verdict
+from gateway.policy.model import Verdict, is_response
 
-_NEVER_SENT: Final = frozenset({401, 407, 408, 487})
 _FALLBACK_RESPONSE: Final = 603
 
 
@@ -42,5 +41,4 @@ def _response(verdict: Verdict) -> int:
     """The SIP status to reject with; 0 when allowed."""
     if not verdict.blocked:
         return 0
-    legal = 400 <= verdict.response <= 699 and verdict.response not in _NEVER_SENT
-    return verdict.response if legal else _FALLBACK_RESPONSE
+    return verdict.response if is_response(verdict.response) else _FALLBACK_RESPONSE

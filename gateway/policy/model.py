@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     from gateway.policy.index import Index
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+FORBIDDEN_RESPONSES = frozenset({401, 407, 408, 487})
+"""SIP statuses that mean something else to a peer: authentication, its own timeout, its cancel."""
 MANAGED_LIST = "blacklist"
 """The list that always exists: block, both directions."""
+
+
+def is_response(status: int) -> bool:
+    """Whether a call may be rejected with this SIP status."""
+    return 400 <= status <= 699 and status not in FORBIDDEN_RESPONSES
 
 
 class Action(StrEnum):

@@ -9,12 +9,8 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, WithJsonSchema
 
 from gateway.numbers import REGIONS, TYPES
-from gateway.policy.model import NAME
+from gateway.policy.model import FORBIDDEN_RESPONSES, NAME, is_response
 from gateway.yamlmodel import from_text, parse_count, suggestion
-
-FORBIDDEN_RESPONSES = frozenset({401, 407, 408, 487})
-"""SIP statuses that mean something else to a peer: authentication, its own timeout, its cancel."""
-
 
 NETWORK_BLOCKED = "603+"
 """What a provider that blocks on analytics sends in the US: 603 with a phrase and a Reason."""
@@ -57,7 +53,7 @@ def _response(text: str) -> SipResponse:
 
 
 def _status(status: int) -> int:
-    if not 400 <= status <= 699 or status in FORBIDDEN_RESPONSES:
+    if not is_response(status):
         forbidden = ", ".join(map(str, sorted(FORBIDDEN_RESPONSES)))
         raise ValueError(f"must be a SIP status from 400 to 699 without {forbidden}, not {status}")
     return status

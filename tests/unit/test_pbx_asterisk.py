@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
@@ -23,6 +24,7 @@ from gateway.pbx.asterisk import (
 from gateway.pbx.request import Refused, ScreenRequest
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
+from gateway.policy.terms import Response
 from gateway.protocols.agi import AgiServer, Hostile, Request
 from gateway.protocols.agi_command import mset
 
@@ -265,6 +267,15 @@ def test_the_cause_makes_asterisk_send_the_response(response: int, cause: int) -
 def test_a_response_that_must_never_be_sent_becomes_603(response: int) -> None:
     told = answer(block(response), "1")
     assert (told[variables.RESPONSE], told[variables.CAUSE]) == ("603", "16")
+
+
+def test_what_may_be_written_as_a_response_is_what_is_sent() -> None:
+    for number in range(300, 800):
+        try:
+            written = TypeAdapter(Response).validate_python(str(number)).status
+        except ValidationError:
+            written = 603
+        assert answer(block(number), "1")[variables.RESPONSE] == str(written)
 
 
 def test_every_cause_of_the_map_is_sent_by_asterisk_as_its_own_status() -> None:

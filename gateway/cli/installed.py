@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from gateway.calls import Direction
-from gateway.cli.dialplan import emergency_list, regions_of
+from gateway.cli.dialplan import emergency_list, plans_of
 from gateway.cli.environment import shipped
 from gateway.cli.probe import ANYWHERE
 from gateway.cli.remarks import Remark, fail, ok, warn
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 CODE = "callgate.conf"
 EMERGENCY = "callgate-emergency.conf"
 GLOBALS = "callgate-globals.conf"
+DEFAULT_DEADLINE = 1500
+"""Milliseconds that callgate.conf waits where ``CALLGATE_DEADLINE_MS`` says nothing."""
 INSTALL = 'cp -r "$(callgate dialplan --path)/asterisk" {}/callgate, then include it'
 RELOAD = "then asterisk -rx 'dialplan reload'"
+_CALL = re.compile(
+    r"callgate-(inbound|outbound)[,^]\s*s[,^]\s*1\(\s*([^,^()]*?)\s*(?:[,^]\s*([^,^()]*?)\s*)?[,^()]"
+)
+"""A call of a subroutine: direction, trunk, campaign; ``^`` where Asterisk wants it for a comma."""
 
 
 def check_dialplan(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
@@ -50,6 +57,7 @@ def _compare(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remar
         yield fail("dialplan", f"nothing in {folder} includes {CODE}", "write #include for it")
     yield _check_emergency(folder, policy)
     yield from _check_globals(folder, policy, settings)
+    yield from _check_names(folder, policy)
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -65,12 +73,13 @@ def _is_included(folder: Path, name: str) -> bool:
 
 def _check_emergency(folder: Path, policy: Policy) -> Remark:
     """The numbers that go out without asking must be those of the decision."""
-    wanted = set(emergency_list(regions_of(policy), policy.emergency.extra))
+    wanted = set(emergency_list(plans_of(policy), policy.emergency.extra))
     path = _find(folder, EMERGENCY)
     advice = f"callgate dialplan --emergency > {path or folder / EMERGENCY}, {RELOAD}"
     if path is None:
         return fail("emergency", f"{EMERGENCY} is not installed", advice)
-    found = set(re.findall(r"^exten\s*=>?\s*(\w+),1,", path.read_text(), re.MULTILINE))
+    names = re.findall(r"^exten\s*=>?\s*([^\s,]+),1,", path.read_text(), re.MULTILINE)
+    found = set(map(unquote, names))
     differences = [
         f"{word} {', '.join(sorted(numbers))}"
         for word, numbers in (("lacks", wanted - found), ("has too many:", found - wanted))
@@ -95,6 +104,8 @@ def _check_globals(folder: Path, policy: Policy, settings: Settings) -> Iterator
         for name, value in wanted.items()
         if written.get(name) != value
     ]
+    if fault := _deadline(settings, written.get("CALLGATE_DEADLINE_MS", "")):
+        faults.append(fault)
     if written.get("CALLGATE_SECRET", "") != settings.agi.secret:
         faults.append("CALLGATE_SECRET is not the secret of the settings")
     for fault in faults:
@@ -103,12 +114,58 @@ def _check_globals(folder: Path, policy: Policy, settings: Settings) -> Iterator
         yield ok("globals", f"{path} agrees with settings and on_error")
 
 
+def _check_names(folder: Path, policy: Policy) -> Iterator[Remark]:
+    """Trunks and campaigns that the dialplan passes must be those of the policy."""
+    found: set[str] = set()
+    for path in sorted(folder.rglob("*.conf")):
+        for direction, what, name in literal_names(path.read_text()):
+            known = policy.trunks if what == "trunk" else policy.campaigns
+            found.add(name)
+            if name in known:
+                continue
+            text = f"{path} names the {what} '{name}', which the policy lacks"
+            place = "numbering.trunks" if what == "trunk" else "campaigns"
+            advice = f"write it under {place} in the policy, or name another in the dialplan"
+            if direction == Direction.OUTBOUND and policy.strict_scope:
+                yield fail("scope", f"{text}: its outbound calls are blocked", advice)
+            else:
+                yield warn("scope", text, advice)
+    if found and found <= policy.trunks.keys() | policy.campaigns.keys():
+        yield ok("scope", "the policy knows every trunk and campaign of the dialplan")
+
+
+def literal_names(text: str) -> list[tuple[str, str, str]]:
+    """Direction, ``trunk`` or ``campaign``, name: what calls of the subroutines say in so many
+    words, each once. A variable tells nothing here.
+    """
+    code = "\n".join(re.split(r"(?<!\\);", line, maxsplit=1)[0] for line in text.splitlines())
+    names = [
+        (call[1], what, name)
+        for call in _CALL.finditer(code)
+        for what, name in (("trunk", call[2]), ("campaign", call[3]))
+        if name and name != "-" and "$" not in name
+    ]
+    return list(dict.fromkeys(names))
+
+
 def _address(settings: Settings, written: str) -> str:
     """What the dialplan should ask; a listener on every address answers on any of them."""
     listen = settings.agi.listen
     if listen and listen.host in ANYWHERE and written.rpartition(":")[2] == str(listen.port):
         return written
     return str(listen)
+
+
+def _deadline(settings: Settings, written: str) -> str:
+    """What is wrong with the dialplan's deadline; no number, or 0, is its default in callgate.conf.
+
+    A dialplan that gives up first takes the outage branch for calls that are being decided.
+    """
+    waits = int(written) if written.isdecimal() else 0
+    needs = round(settings.agi.deadline * 1000)
+    if (waits or DEFAULT_DEADLINE) > needs:
+        return ""
+    return f"CALLGATE_DEADLINE_MS is {written or 'not set'}, not longer than agi.deadline ({needs})"
 
 
 def _assignments(text: str) -> dict[str, str]:

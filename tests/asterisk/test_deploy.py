@@ -43,9 +43,9 @@ def test_each_phone_is_an_endpoint_with_a_password_of_its_own(deployed: Pbx, pho
     ("dialled", "application"),
     [
         ("1002", "Dial(PJSIP/${EXTEN},30)"),
-        ("*033162000000", "Gosub(callgate-inbound,s,1(main,,,+33199000000))"),
-        ("+33162000000", "Gosub(callgate-outbound,s,1(main,,${CALLERID(num)}))"),
-        ("15", "Gosub(callgate-outbound,s,1(main,,${CALLERID(num)}))"),
+        ("*033162000000", "Gosub(callgate-inbound,s,1(carrier,,,+33199000000))"),
+        ("+33162000000", "Gosub(callgate-outbound,s,1(carrier,,${CALLERID(num)}))"),
+        ("15", "Gosub(callgate-outbound,s,1(carrier,,${CALLERID(num)}))"),
     ],
 )
 def test_what_is_dialled_goes_where_the_documentation_says(

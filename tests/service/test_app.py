@@ -141,7 +141,7 @@ async def running(place: Place) -> AsyncIterator[Process]:
 
 
 async def verdict(port: int, caller: str) -> str:
-    path = screen_path("inbound", "main", "", caller, "+33140000000", key="s3cret")
+    path = screen_path("inbound", "carrier", "", caller, "+33140000000", key="s3cret")
     variables, _ = await agi_call("127.0.0.1", port, path)
     return variables.get("CALLGATE_VERDICT", "none")
 
@@ -333,12 +333,12 @@ async def test_a_call_back_after_an_emergency_is_let_in_even_after_a_restart(
 ) -> None:
     async with embedded(place) as gateway:
         _, port = gateway.fastagi.address
-        path = screen_path("outbound", "main", "", "+33140000000", "112", key="s3cret")
+        path = screen_path("outbound", "carrier", "", "+33140000000", "112", key="s3cret")
         variables, _ = await agi_call("127.0.0.1", port, path)
         assert variables["CALLGATE_REASON"] == "emergency"
     async with embedded(place) as gateway:
         _, port = gateway.fastagi.address
-        path = screen_path("inbound", "main", "", "+33162000000", "+33140000000", key="s3cret")
+        path = screen_path("inbound", "carrier", "", "+33162000000", "+33140000000", key="s3cret")
         variables, _ = await agi_call("127.0.0.1", port, path)
         assert variables["CALLGATE_REASON"] == "emergency_callback"
 

@@ -90,7 +90,7 @@ def test_the_shipped_policy_blocks_what_it_says() -> None:
             caller=caller,
             callee="+33199000000",
             at=1.8e9,
-            trunk="main",
+            trunk="carrier",
         )
         found = decide(call, policy)
         assert (found.action, found.list, found.response) == verdict

@@ -110,6 +110,11 @@ def shell_text(path: Path) -> list[str]:
     return [f"%24%7Bsystem(touch%20{command})%7D", "%24%5B1%2B1%5D", "%24%7Bhangup%7D", "%27%20x"]
 
 
+def shown(text: str) -> str:
+    """FreeSWITCH defends itself in From and in names, though not in what is dialled."""
+    return text.replace("${", "%{")
+
+
 @pytest.mark.parametrize("index", range(4))
 def test_nothing_that_a_caller_writes_into_its_number_is_executed(
     place: Place, gateway: Gateway, tmp_path: Path, index: int
@@ -119,7 +124,7 @@ def test_nothing_that_a_caller_writes_into_its_number_is_executed(
     place("carrier", DID, uri=f"sip:{user}@127.0.0.11")
     (attempt,) = gateway.new_attempts(1)
     assert (attempt.direction, attempt.callee_e164) == ("inbound", DID)
-    assert attempt.caller == unquote(user)
+    assert attempt.caller == shown(unquote(user))
     assert not (tmp_path / "touched").exists()
 
 
@@ -139,7 +144,7 @@ def test_nothing_that_a_caller_calls_itself_is_executed(screen: Place, tmp_path:
     name = f"${{system(touch {tmp_path}/touched)}}"
     header = f'P-Asserted-Identity: "{name}" <sip:+33612000001@127.0.0.12>'
     placed = screen("trusted", DID, headers=header)
-    assert placed.attempt.caller_name == name
+    assert placed.attempt.caller_name == shown(name)
     assert placed.reached == [DID]
     assert not (tmp_path / "touched").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
@@ -74,25 +75,20 @@ def test_an_emergency_call_waits_for_nobody(place: Place, pbx: FreeSwitch) -> No
         assert place("phone", "112").reached == ["112"]
         assert gateway.asked.wait(10), "it was not reported"
         # What asks is a channel of its own: the telephone's is gone although nobody answers.
-        assert "sofia/" not in pbx.api("show channels")
+        pbx.wait_until_idle(but="null/")
 
 
-@pytest.mark.parametrize("dialled", ["1123", "0112", "112,0612999002", "112;x=y"])
+@pytest.mark.parametrize("dialled", ["1123", "0112", "112,0612999002"])
 def test_only_an_exact_emergency_number_is_one(
     place: Place, gateway: Gateway, dialled: str
 ) -> None:
-    place("phone", dialled.replace(",", "%2C").replace(";", "%3B"))
+    place("phone", quote(dialled))
     (attempt,) = gateway.new_attempts(1)
     assert attempt.reason != "emergency"
     assert attempt.callee == dialled
 
 
-def test_the_name_of_an_emergency_caller_is_not_executed(
-    place: Place, gateway: Gateway, pbx: FreeSwitch
-) -> None:
-    since = len(pbx.log)
-    placed = place("phone", "112", uri="sip:%24%7Bhostname%7D%2Cx%3D1@127.0.0.13")
-    assert placed.reached == ["112"] or placed.outcome.final >= 500
+def test_an_emergency_caller_cannot_write_into_its_report(place: Place, gateway: Gateway) -> None:
+    place("phone", "112", uri="sip:1%2Ccallgate_callee%3D0612999002@127.0.0.13")
     (attempt,) = gateway.new_attempts(1)
-    assert (attempt.reason, attempt.caller) == ("emergency", "")
-    assert "callgate_caller=}" in pbx.wait_for_log("bgapi(originate", since) or True
+    assert (attempt.reason, attempt.callee, attempt.caller) == ("emergency", "112", "")

@@ -43,7 +43,7 @@ SETTINGS = (
     "reload: {watch: %s}\n"
 )
 POLICY = """\
-numbering: {region: FR, trunks: {main: {}}}
+numbering: {region: FR, trunks: {carrier: {}}}
 lists:
   nuisance: {action: block, prefixes: [+33162]}
 """

@@ -52,6 +52,11 @@ def entry_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="WHEN",
     help="The last day, such as 2027-01-31, or a moment such as 2027-01-31T18:00.",
 )
+@click.option(
+    "--confirm",
+    is_flag=True,
+    help="Also a prefix that covers a country or a large part of one, such as +33 or +331.",
+)
 @entry_options
 def add_command(
     environment: Environment,
@@ -62,6 +67,7 @@ def add_command(
     as_json: bool,
     reason: str,
     expires: str,
+    confirm: bool,
 ) -> None:
     """Add numbers or prefixes to a list that takes effect with the next call.
 
@@ -69,7 +75,7 @@ def add_command(
     """
     from gateway.entries import Op
 
-    asked = _asked(numbers, list_name, kind, reason=reason, expires=expires)
+    asked = _asked(numbers, list_name, kind, reason=reason, expires=expires, confirm=confirm)
     _tell(_change(environment, Op.ADD, asked), as_json)
 
 
@@ -128,7 +134,7 @@ def export_command(environment: Environment, as_yaml: bool, list_name: str) -> N
     click.echo(export_yaml([item.entry for item in entries], policy.lists), nl=False)
 
 
-def _asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: str) -> list[Asked]:
+def _asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: Any) -> list[Asked]:
     from gateway.entries import Asked
     from gateway.policy.model import EntryKind
 
@@ -150,25 +156,14 @@ def _change(environment: Environment, op: Op, asked: list[Asked]) -> list[dict[s
 def _change_here(environment: Environment, op: Op, asked: list[Asked]) -> list[dict[str, Any]]:
     import msgspec
 
-    from gateway.entries import understand
+    from gateway.entries import told, understand
 
     policy = environment.load().policy
     read = [understand(item, op, policy, who=person(), source="cli") for item in asked]
     with environment.entries(create=True) as store:
         assert store is not None
         applied = store.apply_all([item.change for item in read])
-    answers: list[dict[str, Any]] = [
-        {
-            "list": item.change.list,
-            "kind": item.change.kind,
-            "digits": item.change.digits,
-            "rev": answer.rev,
-            "status": answer.status,
-            "entry": answer.entry,
-            "warning": item.warning,
-        }
-        for item, answer in zip(read, applied, strict=True)
-    ]
+    answers = [told(item, answer) for item, answer in zip(read, applied, strict=True)]
     return list(msgspec.to_builtins(answers))
 
 

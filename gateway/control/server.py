@@ -25,12 +25,12 @@ import msgspec
 from gateway.control import messages
 from gateway.control.messages import MAX_ENTRIES, MAX_LINE, MAX_PAGE, Answer, check_path
 from gateway.entries import (
-    Applied,
     Asked,
     EntryStore,
     NewChange,
     Op,
     Understood,
+    told,
     understand,
 )
 from gateway.errors import ControlError, GatewayError
@@ -183,7 +183,7 @@ class ControlServer:
         by_id = [NewChange(op=op, who=who, source=source, id=id) for id in ids]
         applied = await self._policies.apply_changes([*(item.change for item in read), *by_id])
         read += [Understood(change) for change in by_id]
-        return [_told(item, answer) for item, answer in zip(read, applied, strict=True)]
+        return [told(item, answer) for item, answer in zip(read, applied, strict=True)]
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
@@ -191,19 +191,6 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
     writer.close()
     async with asyncio.timeout(_LAST):
         await writer.wait_closed()
-
-
-def _told(item: Understood, applied: Applied) -> dict[str, Any]:
-    change = item.change
-    return {
-        "list": change.list,
-        "kind": change.kind,
-        "digits": change.digits,
-        "rev": applied.rev,
-        "status": applied.status,
-        "entry": applied.entry,
-        "warning": item.warning,
-    }
 
 
 def _version() -> str:

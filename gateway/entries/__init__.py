@@ -2,7 +2,7 @@
 
 from gateway.entries.export import export_yaml
 from gateway.entries.model import Applied, Change, ManagedEntry, NewChange, Op, Status
-from gateway.entries.reading import Asked, Understood, understand
+from gateway.entries.reading import Asked, Understood, told, understand
 from gateway.entries.store import EntryStore
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Status",
     "Understood",
     "export_yaml",
+    "told",
     "understand",
 ]

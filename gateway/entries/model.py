@@ -91,8 +91,10 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a change: the revision of the log, what happened, and the entry it is about.
 
     ``rev`` is the new change's own revision, or the log's last one when nothing changed.
+    ``warning`` says why a change that is written is not in force yet.
     """
 
     rev: int
     status: Status
     entry: ManagedEntry | None = None
+    warning: str = ""

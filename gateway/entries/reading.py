@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.entries.model import NewChange, Op
+from gateway.entries.model import Applied, NewChange, Op
 from gateway.errors import BadEntry, EntryError
-from gateway.numbers import infer_entry, read_number_entry, read_prefix_entry, read_short_entry
+from gateway.numbers import (
+    infer_entry,
+    reach,
+    read_number_entry,
+    read_prefix_entry,
+    read_short_entry,
+)
 from gateway.policy.expiry import parse_expiry
 from gateway.policy.model import MANAGED_LIST, EntryKind, ListDef, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """An entry as text. No ``kind``: it is inferred. ``expires`` as in YAML, empty for never."""
+    """An entry as text. No ``kind``: it is inferred. ``expires`` as in YAML, empty for never.
+
+    ``confirm``: it is meant to cover a country, or a large part of one.
+    """
 
     number: str
     list: str = MANAGED_LIST
     kind: EntryKind | None = None
     reason: str = ""
     expires: str = ""
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,8 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
         expires = _expiry(asked.expires, policy)
     except (BadEntry, ValueError) as error:
         raise EntryError(str(error)) from error
+    if op is Op.ADD and kind is EntryKind.PREFIX and not asked.confirm:
+        _refuse_wide(digits)
     change = NewChange(
         op=op,
         who=who,
@@ -52,6 +65,20 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
         expires=expires,
     )
     return Understood(change, warning)
+
+
+def told(understood: Understood, applied: Applied) -> dict[str, Any]:
+    """What whoever asked for a change is told of it."""
+    change = understood.change
+    return {
+        "list": change.list,
+        "kind": change.kind,
+        "digits": change.digits,
+        "rev": applied.rev,
+        "status": applied.status,
+        "entry": applied.entry,
+        "warning": "; ".join(filter(None, (understood.warning, applied.warning))),
+    }
 
 
 def _list(name: str, policy: Policy, *, taking: bool) -> ListDef | None:
@@ -78,6 +105,13 @@ def _read(text: str, kind: EntryKind | None, region: str | None) -> tuple[EntryK
         return kind, _READERS[kind](text, region), ""
     inferred = infer_entry(text, region)
     return EntryKind(inferred.kind), inferred.digits, inferred.warning
+
+
+def _refuse_wide(digits: str) -> None:
+    if all_of := reach(digits):
+        raise EntryError(
+            f"the prefix +{digits} covers {all_of}: confirm it (--confirm) if that is meant"
+        )
 
 
 def _expiry(text: str, policy: Policy) -> int:

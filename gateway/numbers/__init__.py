@@ -23,6 +23,7 @@ from gateway.numbers.facts import (
 from gateway.numbers.model import Kind, Number
 from gateway.numbers.plan import NumberPlan
 from gateway.numbers.read import read
+from gateway.numbers.wide import covers_country, reach
 
 __all__ = [
     "REGIONS",
@@ -31,12 +32,14 @@ __all__ = [
     "Kind",
     "Number",
     "NumberPlan",
+    "covers_country",
     "display",
     "emergency_numbers",
     "infer_entry",
     "is_emergency",
     "is_possible",
     "is_valid",
+    "reach",
     "read",
     "read_number_entry",
     "read_prefix_entry",

@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
-
-from gateway.numbers import emergency_numbers
+from gateway.numbers import covers_country, emergency_numbers, reach
 from gateway.policy.loader import Loaded
 from gateway.policy.model import (
     Action,
@@ -28,13 +26,6 @@ from gateway.policy.model import (
 
 SHOWN = 200
 """How many findings of one code are given one by one."""
-
-_COUNTRY_CODES = frozenset(
-    str(code)[:length]
-    for code in COUNTRY_CODE_TO_REGION_CODE
-    for length in range(1, len(str(code)) + 1)
-)
-"""Country codes and what they begin with: a prefix among these covers a country or more."""
 
 
 class Level(StrEnum):
@@ -53,6 +44,7 @@ class Code(StrEnum):
     SWALLOWS_EMERGENCY = "swallows-emergency"
     SWALLOWS_OWN_NUMBER = "swallows-own-number"
     SWALLOWS_COUNTRY = "swallows-country"
+    WIDE_PREFIX = "wide-prefix"
     EXPIRED = "expired"
     UNREACHABLE_LIST = "unreachable-list"
     TRUNK_NOT_OF_CAMPAIGN = "trunk-not-of-campaign"
@@ -219,8 +211,9 @@ class _EntryLint:
             else:
                 what = f"+{reached}, a number of '{self.owners[reached]}'"
                 self._warn(Code.SWALLOWS_OWN_NUMBER, entry, what)
-        if not short and not exact and digits in _COUNTRY_CODES:
-            self._warn(Code.SWALLOWS_COUNTRY, entry, "a whole country or more")
+        if not short and not exact and not entry.managed and (what := reach(digits)):
+            whole = covers_country(digits)  # a managed one was confirmed when it was added
+            self._warn(Code.SWALLOWS_COUNTRY if whole else Code.WIDE_PREFIX, entry, what)
 
     def _warn(self, code: Code, entry: Entry, what: str) -> None:
         if (entry.list, entry.kind, entry.digits) not in self.confirmed:

@@ -103,6 +103,16 @@ def test_what_cannot_be_added_is_explained(
     assert message in result.output
 
 
+def test_a_wide_prefix_is_refused_unless_it_is_confirmed(config: Path) -> None:
+    refused = run(config, "add", "+33")
+    assert refused.exit_code == 1
+    assert "covers all of +33 (FR)" in refused.output
+    assert "--confirm" in refused.output
+    assert not (config.parent / "state/entries.db").exists()
+    assert "added +33* to blacklist\n" in run(config, "add", "--confirm", "+33").output
+    assert "swallows-country" not in run(config, "lint").output
+
+
 def test_a_removed_entry_is_gone_and_an_absent_one_exits_with_1(config: Path) -> None:
     run(config, "add", "+33162000000")
     removed = run(config, "remove", "+33162000000")

@@ -42,7 +42,7 @@ def test_a_note_is_told_and_only_strict_fails_for_it(policy: Path) -> None:
 def test_a_warning_exits_with_1(policy: Path) -> None:
     result = lint(policy, WIDE)
     assert result.exit_code == 1
-    assert "warning: +33 of 'a' covers a whole country or more" in result.output
+    assert "warning: +33 of 'a' covers all of +33 (FR)" in result.output
 
 
 def test_a_policy_that_does_not_load_exits_with_2(policy: Path) -> None:

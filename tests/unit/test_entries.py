@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 import subprocess
@@ -431,6 +432,24 @@ def test_what_cannot_become_an_entry_is_refused_with_a_reason(
 ) -> None:
     with pytest.raises(EntryError, match=message):
         understood(number, **fields)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "what"),
+    [
+        ("+35", None, "+35 covers all of the 10 country codes that begin with +35"),
+        ("+33", None, "+33 covers all of +33 (FR)"),
+        ("01", EntryKind.PREFIX, "+331 covers all numbers of +33 (FR) that begin with 1"),
+        ("+44*", None, "+44 covers all of +44 (GB, GG, IM and 1 more)"),
+    ],
+)
+def test_a_wide_prefix_is_added_only_when_it_is_confirmed(
+    number: str, kind: EntryKind | None, what: str
+) -> None:
+    with pytest.raises(EntryError, match=re.escape(f"the prefix {what}: confirm it")):
+        understood(number, kind=kind)
+    assert understood(number, kind=kind, confirm=True).change.kind is EntryKind.PREFIX
+    assert understood(number, Op.REMOVE, kind=kind).change.kind is EntryKind.PREFIX
 
 
 def test_an_entry_can_be_removed_from_a_list_that_is_gone() -> None:

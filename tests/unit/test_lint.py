@@ -147,11 +147,22 @@ def test_a_number_of_a_campaign_needs_confirmation(policy: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("prefix", ["+3", "+33", "+1", "+35", "+352"])
-def test_a_whole_country_needs_confirmation(policy: Path, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("prefix", "code", "what"),
+    [
+        ("+35", "swallows-country", "all of the 10 country codes that begin with +35"),
+        ("+33", "swallows-country", "all of +33 (FR)"),
+        ("+352", "swallows-country", "all of +352 (LU)"),
+        ("+331", "wide-prefix", "all numbers of +33 (FR) that begin with 1"),
+        ("+3526", "wide-prefix", "all numbers of +352 (LU) that begin with 6"),
+    ],
+)
+def test_a_country_or_a_large_part_of_one_needs_confirmation(
+    policy: Path, prefix: str, code: str, what: str
+) -> None:
     assert findings(policy, f"lists: {{a: {{action: block, prefixes: [{prefix}]}}}}") == [
-        f"policy.yaml:2: warning: {prefix} of 'a' covers a whole country or more; "
-        "write confirm: true on it if that is meant [swallows-country]"
+        f"policy.yaml:2: warning: {prefix} of 'a' covers {what}; "
+        f"write confirm: true on it if that is meant [{code}]"
     ]
 
 
@@ -159,6 +170,7 @@ def test_a_whole_country_needs_confirmation(policy: Path, prefix: str) -> None:
     "text",
     [
         "{action: block, prefixes: [{prefix: +33, confirm: true}]}",
+        "{action: block, prefixes: [{prefix: +331, confirm: true}]}",
         "{action: block, mode: shadow, prefixes: [+33]}",
         "{action: allow, prefixes: [+33]}",
         "{action: block, prefixes: [+3314]}",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.attempts.segments import list_segments, make_directory
+from gateway.files import sync_directory
 
 _BLOCK = 1024 * 1024
 _LEVEL = 3
@@ -40,7 +41,7 @@ def archive(journal: Path, name: str, segment: BinaryIO) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     (journal / name).unlink()
 
 
@@ -63,11 +64,3 @@ def _compress(segment: BinaryIO, path: Path) -> None:
         raw.flush()
         os.utime(raw.fileno(), ns=(times.st_mtime_ns, times.st_mtime_ns))
         os.fsync(raw.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from gateway.files import sync_directory
+
 MAX_WAIT = 0.05
 """Seconds that an answer is held at most; then it leaves and is counted."""
 
@@ -43,7 +45,7 @@ class GroupSync:
 
     def sync_directory(self, directory: Path) -> None:
         """Make the name of a new segment durable."""
-        self._submit(_sync_directory, directory)
+        self._submit(sync_directory, directory)
 
     def close(self) -> None:
         """Wait for all that was begun; what comes later is done all the same."""
@@ -94,13 +96,5 @@ def _sync(descriptor: int | None) -> None:
 def _finish(descriptor: int) -> None:
     try:
         os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

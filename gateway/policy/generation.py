@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.calls import Call, Direction
 from gateway.errors import BadEntry, Fault, StoreError
+from gateway.files import sync_directory
 from gateway.numbers import NumberPlan, emergency_numbers
 from gateway.policy.decide import decide
 from gateway.policy.index import Index
@@ -161,15 +162,6 @@ def _entries(opened: Index, compiled: Index) -> Iterator[str]:
         rows = {hit.row for hit in opened.matches(entry.digits, entry.kind.short)}
         if opened.entry(row) != entry or row not in rows:
             yield f"entry {entry.text} of {entry.list} does not answer as compiled"
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digest(path: Path) -> str:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = {
     "gateway": 0,  # the package itself: empty but for its docstring
     "gateway.errors": 0,
+    "gateway.files": 1,
     "gateway.numbers": 1,
     "gateway.calls": 1,
     "gateway.settings": 1,

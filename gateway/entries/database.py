@@ -42,10 +42,18 @@ CREATE TABLE entries (
 """
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class StoreCorrupt(StoreError):
+    """The file is no database any more. It may hold what must not be called: nobody removes it."""
+
+
+def open_database(path: Path, *, check: bool = False) -> sqlite3.Connection:
     """Open or create it, 0600. StoreError when that fails or a newer program wrote it.
 
-    SQLite gives its -wal and -shm files the mode of the database, so that is made first.
+    ``check`` reads it from end to end. SQLite gives its -wal and -shm files the mode of the
+    database, so that is made first.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -59,6 +67,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             _migrate(db, path)
+            if check and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise StoreCorrupt(f"managed entries: {' '.join(found.split())}")
         except BaseException:
             db.close()
             raise
@@ -90,8 +100,10 @@ def immediate(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of SQLite leave as StoreError."""
+    """Errors of SQLite leave as StoreError, or StoreCorrupt."""
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"managed entries: {error}") from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
+        kind = StoreCorrupt if code in _CORRUPT else StoreError
+        raise kind(f"managed entries: {error}") from error

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.entries.database import immediate, open_database, translated
+from gateway.entries.database import StoreCorrupt, immediate, open_database, translated
 from gateway.entries.model import (
     MAX_NAME,
     MAX_REASON,
@@ -28,7 +28,7 @@ from gateway.entries.model import (
     Op,
     Status,
 )
-from gateway.errors import EntryError
+from gateway.errors import EntryError, StoreError
 from gateway.policy.model import NAME, Entry, EntryKind
 
 MAX_DIGITS = 15
@@ -40,22 +40,35 @@ _COLUMNS = "id, list, kind, digits, reason, expires, who, at"
 class EntryStore:
     """The managed entries of one state directory. Every method may be called from any thread.
 
-    Raises StoreError when the file cannot be opened, read or written.
+    Raises StoreError when the file cannot be opened, read or written. A ``patient`` store can be
+    made on a broken file too, which is checked throughout and never touched again: then every
+    method raises, and ``broken`` says why.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.time, patient: bool = False
+    ) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._db = open_database(path)
+        self._db: sqlite3.Connection | None = None
+        self.broken = ""
+        try:
+            self._db = open_database(path, check=patient)
+        except StoreError as error:
+            if not patient:
+                raise
+            self.broken = str(error)
 
     def close(self) -> None:
         with self._lock:
-            self._db.close()
+            if self._db is not None:
+                self._db.close()
 
     @property
     def rev(self) -> int:
         """The revision of the last change, 0 when nothing was ever changed."""
-        return self.read()[0]
+        with self._reading() as db:
+            return _last(db)
 
     def entries(self) -> list[Entry]:
         """The current entries as the policy knows them, oldest first."""
@@ -93,18 +106,32 @@ class EntryStore:
         """Write all the changes in one transaction, or none of them."""
         for change in changes:
             _check(change)
-        with self._lock, translated(), immediate(self._db) as db:
+        with self._using() as opened, immediate(opened) as db:
             return [_APPLY[change.op](_Writer(db, change, self._clock())) for change in changes]
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent view: a deferred transaction holds its snapshot from its first read."""
-        with self._lock, translated():
-            self._db.execute("BEGIN")
+        with self._using() as db:
+            db.execute("BEGIN")
             try:
-                yield self._db
+                yield db
             finally:
-                self._db.execute("COMMIT")
+                if db.in_transaction:  # an error may have ended it
+                    db.execute("COMMIT")
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        """The open file, for one thread. Once it is corrupt it is left for a person to look at."""
+        with self._lock:
+            if self._db is None or self.broken:
+                raise StoreError(self.broken)
+            try:
+                with translated():
+                    yield self._db
+            except StoreCorrupt as error:
+                self.broken = str(error)
+                raise
 
 
 class _Writer:

@@ -56,7 +56,7 @@ class Screener:
         started = time.perf_counter() if started is None else started
         policy = self._policies.current
         if self._emergencies and call.direction is Direction.INBOUND:
-            call = replace(call, emergency_at=self._emergencies.get(call.trunk, 0.0))
+            call = replace(call, emergency_at=self._emergency_at(call.trunk))
         try:
             verdict = decide(call, policy)
         except Exception:
@@ -122,7 +122,7 @@ class Screener:
 
     def _record(self, call: Call, verdict: Verdict, frontend: str, started: float) -> Screened:
         if verdict.reason is Reason.EMERGENCY:
-            self._emergencies[call.trunk] = call.at
+            self._open_window(call)
         attempt_id = self._journal.next_id(call.at)
         elapsed = time.perf_counter() - started
         try:
@@ -131,6 +131,15 @@ class Screener:
             self._trouble(error)
         self._count(call, verdict, frontend, elapsed)
         return Screened(verdict, attempt_id)
+
+    def _emergency_at(self, trunk: str) -> float:
+        known = trunk in self._policies.current.trunks
+        return self._emergencies.get(trunk if known else "", 0.0)
+
+    def _open_window(self, call: Call) -> None:
+        """Only trunks of the policy are remembered: a name made up by a peer costs no memory."""
+        known = call.trunk in self._policies.current.trunks
+        self._emergencies[call.trunk if known else ""] = call.at
 
     def _count(self, call: Call, verdict: Verdict, frontend: str, elapsed: float) -> None:
         metrics = self._metrics

@@ -15,6 +15,7 @@ from gateway.attempts.model import Delivery
 from gateway.calls import Call
 from gateway.errors import JournalError
 from gateway.metrics import Metrics
+from gateway.numbers import NumberPlan
 from gateway.policy.model import Action, Mode, OnError, Policy, Reason
 from gateway.screener import Screener, attempt_of
 from tests.support.policies import NOON, inbound, make_list, make_policy, outbound, prefix
@@ -28,6 +29,7 @@ class Policies:
 POLICY = make_policy(
     [make_list("nuisance"), make_list("trial", order=1, mode=Mode.SHADOW)],
     [prefix("nuisance", "33162"), prefix("trial", "33163")],
+    trunks={"carrier": NumberPlan.build(region="FR")},
 )
 
 
@@ -100,12 +102,20 @@ def test_on_error_follows_the_policy(journal: Journal) -> None:
 
 
 def test_an_emergency_call_opens_its_trunk_for_a_call_back(screener: Screener) -> None:
-    screener.screen(outbound("112"), "agi")
-    assert screener.emergencies == {"": NOON}
-    back = inbound("+33162000000", at=NOON + 60)
+    screener.screen(outbound("112", trunk="carrier"), "agi")
+    assert screener.emergencies == {"carrier": NOON}
+    back = inbound("+33162000000", at=NOON + 60, trunk="carrier")
     assert screener.screen(back, "agi").verdict.reason is Reason.EMERGENCY_CALLBACK
-    other = replace(back, trunk="other")
-    assert screener.screen(other, "agi").verdict.blocked
+    for other in ("other", ""):
+        assert screener.screen(replace(back, trunk=other), "agi").verdict.blocked
+
+
+def test_trunks_that_nobody_configured_share_one_window(screener: Screener) -> None:
+    for number in range(100):
+        screener.screen(outbound("112", trunk=f"made-up-{number}"), "agi")
+    assert screener.emergencies == {"": NOON}
+    back = inbound("+33162000000", at=NOON + 60, trunk="typo")
+    assert screener.screen(back, "agi").verdict.reason is Reason.EMERGENCY_CALLBACK
 
 
 def test_a_hostile_request_is_blocked_and_journaled(screener: Screener, tmp_path: Path) -> None:

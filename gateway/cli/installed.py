@@ -104,13 +104,15 @@ def _check_globals(folder: Path, policy: Policy, settings: Settings) -> Iterator
         for name, value in wanted.items()
         if written.get(name) != value
     ]
-    if fault := _deadline(settings, written.get("CALLGATE_DEADLINE_MS", "")):
-        faults.append(fault)
     if written.get("CALLGATE_SECRET", "") != settings.agi.secret:
         faults.append("CALLGATE_SECRET is not the secret of the settings")
+    hasty = _hasty(settings, written.get("CALLGATE_DEADLINE_MS", ""))
     for fault in faults:
         yield fail("globals", f"{path}: {fault}", f"make them agree, {RELOAD}")
-    if not faults:
+    if hasty:
+        advice = f"let it wait longer than agi.deadline, {RELOAD}"
+        yield fail("globals", f"{path}: CALLGATE_DEADLINE_MS is {hasty}", advice)
+    if not (faults or hasty):
         yield ok("globals", f"{path} agrees with settings and on_error")
 
 
@@ -156,16 +158,16 @@ def _address(settings: Settings, written: str) -> str:
     return str(listen)
 
 
-def _deadline(settings: Settings, written: str) -> str:
-    """What is wrong with the dialplan's deadline; no number, or 0, is its default in callgate.conf.
+def _hasty(settings: Settings, written: str) -> str:
+    """What is wrong with the dialplan's deadline; empty when it is longer than the gateway's.
 
     A dialplan that gives up first takes the outage branch for calls that are being decided.
     """
-    waits = int(written) if written.isdecimal() else 0
-    needs = round(settings.agi.deadline * 1000)
-    if (waits or DEFAULT_DEADLINE) > needs:
-        return ""
-    return f"CALLGATE_DEADLINE_MS is {written or 'not set'}, not longer than agi.deadline ({needs})"
+    if written and not (written.isascii() and written.isdigit()):
+        return f"{written}, no number of milliseconds"
+    waits = int(written or 0) or DEFAULT_DEADLINE
+    decides = settings.agi.deadline * 1000
+    return "" if waits > decides else f"{waits}, not longer than agi.deadline ({decides:g} ms)"
 
 
 def _assignments(text: str) -> dict[str, str]:

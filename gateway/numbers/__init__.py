@@ -3,13 +3,18 @@
 What is exported here is the interface; the modules behind it are not.
 """
 
-from gateway.numbers.emergency import emergency_numbers, is_emergency
+from gateway.numbers.emergency import (
+    dialled_emergency_numbers,
+    emergency_numbers,
+    is_emergency,
+)
 from gateway.numbers.entries import (
     Inferred,
     infer_entry,
     read_number_entry,
     read_prefix_entry,
     read_short_entry,
+    read_starred_entry,
 )
 from gateway.numbers.facts import (
     REGIONS,
@@ -33,6 +38,7 @@ __all__ = [
     "Number",
     "NumberPlan",
     "covers_country",
+    "dialled_emergency_numbers",
     "display",
     "emergency_numbers",
     "infer_entry",
@@ -44,6 +50,7 @@ __all__ = [
     "read_number_entry",
     "read_prefix_entry",
     "read_short_entry",
+    "read_starred_entry",
     "region_of",
     "type_of",
 ]

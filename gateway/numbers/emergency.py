@@ -9,17 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from phonenumbers import PhoneMetadata
 
 from gateway.numbers.clean import RAW_LIMIT, clean
-from gateway.numbers.plan import NumberPlan, known_region
+from gateway.numbers.plan import NumberPlan, codes_after, known_region
 
 EVERYWHERE = frozenset({"112", "911"})
 """What counts where no region is configured."""
 
 LONGEST_EMERGENCY = 6
+
+MOST_CODES = 1000
+"""Sequences of codes before a number that are looked at, the shortest first: four star codes and
+two access codes make 587."""
 
 
 def is_emergency(raw: str, plan: NumberPlan, extra: frozenset[str]) -> bool:
@@ -30,13 +35,21 @@ def is_emergency(raw: str, plan: NumberPlan, extra: frozenset[str]) -> bool:
     if not text or text[0] == "+":
         return False
     known = _matcher(plan.emergency_region)
-    return any(_is(digits, known, extra) for digits in (text, *_stripped(text, plan)))
+    readings = islice(_readings(text, plan.strip), MOST_CODES)
+    return any(_is(digits, known, extra) for digits in readings)
 
 
-def _stripped(text: str, plan: NumberPlan) -> Iterator[str]:
-    """Whatever stripping can leave: where two prefixes fit, the longer must not cost a life."""
-    yield plan.stripped(text)
-    yield from (text[len(prefix) :] for prefix in plan.strip if text.startswith(prefix))
+def _readings(text: str, strip: tuple[str, ...]) -> Iterator[str]:
+    """Whatever stripping can leave: where two codes fit, neither must cost a life."""
+    layer = [(text, strip)]
+    while layer:
+        yield from (rest for rest, _ in layer)
+        layer = [
+            (rest[len(code) :], codes_after(code, left))
+            for rest, left in layer
+            for code in left
+            if rest.startswith(code)
+        ]
 
 
 @lru_cache(maxsize=256)
@@ -52,6 +65,26 @@ def _is(digits: str, known: Callable[[str], object], extra: frozenset[str]) -> b
 def emergency_numbers(region: str | None, extra: frozenset[str]) -> tuple[str, ...]:
     """Every number that ``is_emergency`` accepts without stripping, sorted; raises ``BadEntry``."""
     return tuple(sorted(_all(known_region(region)) | extra))
+
+
+def dialled_emergency_numbers(plan: NumberPlan, extra: frozenset[str]) -> tuple[str, ...]:
+    """Every text of ``0-9 * #`` that ``is_emergency`` accepts on a trunk of ``plan``, sorted.
+
+    That is each emergency number, bare and behind every sequence of codes that is stripped from
+    it. Where these are more than ``MOST_CODES``, the longest sequences are left out.
+    """
+    numbers = emergency_numbers(plan.emergency_region, extra)
+    return tuple(sorted({codes + number for codes in _sequences(plan.strip) for number in numbers}))
+
+
+def _sequences(strip: tuple[str, ...]) -> set[str]:
+    """What may be dialled before a number: codes in any order, as ``codes_after`` has them."""
+    found: set[str] = set()
+    layer = [("", strip)]
+    while layer and len(found) + len(layer) <= MOST_CODES:
+        found.update(codes for codes, _ in layer)
+        layer = [(codes + code, codes_after(code, left)) for codes, left in layer for code in left]
+    return found
 
 
 @lru_cache(maxsize=256)

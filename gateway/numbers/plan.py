@@ -73,12 +73,10 @@ class NumberPlan:
         Star codes (``*67``, ``#31#``) are taken off once each, of the access codes (digits only)
         one at most. Nothing is taken from ``+…``, and what is taken leaves something.
         """
-        left = list(self.strip)
+        left = self.strip
         while found := next((p for p in left if text.startswith(p) and len(text) > len(p)), ""):
             text = text[len(found) :]
-            left.remove(found)
-            if found.isdigit():
-                left = [prefix for prefix in left if not prefix.isdigit()]
+            left = codes_after(found, left)
         return text
 
     def after_international_prefix(self, digits: str) -> str:
@@ -87,6 +85,12 @@ class NumberPlan:
             return after_international_prefix(digits, self.region)
         found = next((p for p in self.international_prefixes if digits.startswith(p)), None)
         return "" if found is None else digits[len(found) :]
+
+
+def codes_after(code: str, left: tuple[str, ...]) -> tuple[str, ...]:
+    """What of the codes ``left`` may follow ``code``: each goes once, one access code at most."""
+    access = code.isdigit()
+    return tuple(other for other in left if other != code and not (access and other.isdigit()))
 
 
 def after_international_prefix(digits: str, region: str | None) -> str:

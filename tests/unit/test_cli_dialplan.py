@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -52,6 +55,25 @@ def test_without_a_region_it_has_every_region_and_extra_of_the_policy(config: Pa
     assert "for region FR, US and 114." in result.output
 
 
+def test_a_number_behind_a_code_that_is_stripped_is_let_out_too(config: Path) -> None:
+    (config.parent / "policy.yaml").write_text(
+        'numbering: {region: FR, trunks: {us: {region: US, strip: ["9", "*67", "#31#"]}}}\n'
+    )
+    numbers = {"9911", "*679911", "9*67911", "#31#911", "911", "15"}
+    for arguments in ((), ("--freeswitch",)):
+        found = json.loads(run(config, "--emergency", "--json", *arguments).output)["numbers"]
+        assert numbers < set(found)
+        assert not {"915", "99911"} & set(found)
+    printed = run(config, "--emergency").output
+    assert "; They stand here as URIENCODE writes them: %23 is #.\n" in printed
+    assert set(map(unquote, extensions(printed))) == set(found)
+    xml = ElementTree.fromstring(run(config, "--emergency", "--freeswitch").output)
+    (condition,) = xml.iter("condition")
+    matches = re.compile(condition.attrib["expression"]).search
+    assert all(map(matches, found))
+    assert not any(map(matches, ("99911", "+911", "911#", "67911", "9" * 20)))
+
+
 def test_with_no_region_at_all_112_and_911_are_let_out(config: Path) -> None:
     (config.parent / "policy.yaml").write_text("lists: {}\n")
     result = run(config, "--emergency")
@@ -71,6 +93,7 @@ def test_json_has_the_numbers(config: Path) -> None:
         ((), "say what to print: --path or --emergency."),
         (("--path", "--emergency"), "say what to print: --path or --emergency."),
         (("--path", "--region", "FR"), "--region belongs to --emergency."),
+        (("--path", "--freeswitch"), "--freeswitch belongs to --emergency."),
         (("--emergency", "--region", "XX"), "'XX' is no region such as FR"),
     ],
 )
@@ -80,6 +103,15 @@ def test_wrong_usage_exits_with_2(config: Path, arguments: tuple[str, ...], mess
     assert message in result.output
 
 
-def test_the_shipped_list_is_the_generated_one_for_france(config: Path) -> None:
-    shipped = Path(__file__).parents[2] / "dialplan/asterisk/callgate-emergency.conf"
-    assert run(config, "--emergency", "--region", "FR").output == shipped.read_text()
+@pytest.mark.parametrize(
+    ("arguments", "shipped"),
+    [
+        ((), "asterisk/callgate-emergency.conf"),
+        (("--freeswitch",), "freeswitch/callgate/emergency.xml"),
+    ],
+)
+def test_the_shipped_list_is_the_generated_one_for_france(
+    config: Path, arguments: tuple[str, ...], shipped: str
+) -> None:
+    path = Path(__file__).parents[2] / "dialplan" / shipped
+    assert run(config, "--emergency", "--region", "FR", *arguments).output == path.read_text()

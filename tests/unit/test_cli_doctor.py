@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from gateway.cli import machine, main
 from gateway.cli.environment import Environment
+from gateway.cli.installed import DEFAULT_DEADLINE
 from gateway.errors import ControlError
 from gateway.frontends.probe import Answer, NoAnswer
 
@@ -185,6 +186,16 @@ def test_an_emergency_list_that_differs_from_the_policy_fails(config: Path, aste
             "CALLGATE_SECRET=hunter2",
             "CALLGATE_SECRET is not the secret of the settings",
         ),
+        (
+            "DEADLINE_MS=1500",
+            "DEADLINE_MS=1000 ; quick",
+            "CALLGATE_DEADLINE_MS is 1000, not longer than agi.deadline (1000 ms)",
+        ),
+        (
+            "DEADLINE_MS=1500",
+            "DEADLINE_MS=2s",
+            "CALLGATE_DEADLINE_MS is 2s, no number of milliseconds",
+        ),
     ],
 )
 def test_globals_that_contradict_policy_or_settings_fail(
@@ -193,6 +204,38 @@ def test_globals_that_contradict_policy_or_settings_fail(
     path = asterisk / "callgate/callgate-globals.conf"
     path.write_text(path.read_text().replace(before, after))
     assert told(examine(config, asterisk)[1], "globals") == [("fail", f"{path}: {text}")]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("line", ["", "CALLGATE_DEADLINE_MS=0\n"])
+def test_a_deadline_that_is_not_set_is_that_of_the_shipped_code(
+    config: Path, asterisk: Path, line: str
+) -> None:
+    path = asterisk / "callgate/callgate-globals.conf"
+    path.write_text(path.read_text().replace("CALLGATE_DEADLINE_MS=1500\n", line))
+    assert told(examine(config, asterisk)[1], "globals")[0][0] == "ok"
+    config.write_text(config.read_text().replace("deadline: 1s", "deadline: 1600ms", 1))
+    assert told(examine(config, asterisk)[1], "globals") == [
+        ("fail", f"{path}: CALLGATE_DEADLINE_MS is 1500, not longer than agi.deadline (1600 ms)")
+    ]
+    assert (
+        f"{{CALLGATE_DEADLINE_MS}}:{DEFAULT_DEADLINE})"
+        in (asterisk / "callgate/callgate.conf").read_text()
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_emergency_numbers_behind_codes_are_compared_too(config: Path, asterisk: Path) -> None:
+    policy = config.parent / "policy.yaml"
+    coded = policy.read_text().replace("numbering:\n", 'numbering:\n  strip: ["#31#"]\n', 1)
+    policy.write_text(coded)
+    path = asterisk / "callgate/callgate-emergency.conf"
+    ((status, text),) = told(examine(config, asterisk)[1], "emergency")
+    assert status == "fail"
+    assert text.startswith(f"{path} lacks #31#112, #31#")
+    generated = CliRunner().invoke(main, ["--config", str(config), "dialplan", "--emergency"])
+    path.write_text(generated.output)
+    assert told(examine(config, asterisk)[1], "emergency")[0][0] == "ok"
 
 
 @pytest.mark.usefixtures("running")

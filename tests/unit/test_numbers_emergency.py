@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadEntry
-from gateway.numbers import NumberPlan, emergency_numbers, is_emergency
+from gateway.numbers import (
+    NumberPlan,
+    dialled_emergency_numbers,
+    emergency_numbers,
+    is_emergency,
+)
+from gateway.numbers.emergency import MOST_CODES
 
 NONE: frozenset[str] = frozenset()
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
@@ -36,6 +42,7 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
         ("US", "*67911", ["*67"], True, "star code"),
         ("US", "9*67911", ["9", "*67"], True, "access digit and star code"),
         ("US", "9112", ["9", "91"], True, "where two prefixes fit, either counts"),
+        ("US", "*67*82911", ["9", "*67", "*82"], True, "stripping may stop before the 9"),
         ("FR", "#31#112", ["#31#"], True, "GSM withhold"),
         ("FR", "*31*+112", ["*31*"], False, "a plus behind a star code"),
         ("FR", "sip:112@example.org", [], True, "SIP URI"),
@@ -105,3 +112,39 @@ def test_digits_are_an_emergency_number_if_the_library_says_so(region: str, digi
     expected = phonenumbers.is_emergency_number(digits, region)
     assert is_emergency(digits, plan, NONE) is expected
     assert (digits in emergency_numbers(region, NONE)) is expected
+
+
+def test_behind_codes_a_number_is_listed_as_often_as_it_can_be_dialled() -> None:
+    plan = NumberPlan.build(strip=["9", "8", "*67", "*82"])
+    listed = dialled_emergency_numbers(plan, frozenset({"3114"}))
+    assert {"112", "9112", "*673114", "9*67911", "*679911", "*67*829112"} <= set(listed)
+    assert not {"99112", "98112", "*67*67112"} & set(listed)
+    assert len(listed) == 3 * 27
+    assert listed == tuple(sorted(listed))
+
+
+@st.composite
+def dialled(draw: st.DrawFn) -> tuple[NumberPlan, frozenset[str], str]:
+    """A plan, extra numbers, and codes and digits that may make one of them."""
+    code = st.sampled_from(["9", "0", "91", "11", "*6", "*67", "#31#", "*", "9*"])
+    strip = draw(st.lists(code, max_size=4))
+    extra = draw(st.frozensets(st.sampled_from(["114", "9112", "67"])))
+    plan = NumberPlan.build(region=draw(st.sampled_from(["FR", "US", None])), strip=strip)
+    number = st.sampled_from(emergency_numbers(plan.region, extra)) | st.text("0169*#", max_size=4)
+    codes = draw(st.lists(st.sampled_from(strip or [""]), max_size=5))
+    return plan, extra, "".join(codes) + draw(number)
+
+
+@given(dialled())
+def test_what_is_listed_is_exactly_what_is_let_out(
+    case: tuple[NumberPlan, frozenset[str], str],
+) -> None:
+    plan, extra, text = case
+    assert (text in dialled_emergency_numbers(plan, extra)) is is_emergency(text, plan, extra)
+
+
+def test_more_codes_than_anyone_dials_make_no_endless_list() -> None:
+    plan = NumberPlan.build(strip=[f"*{code}" for code in range(10, 30)])
+    listed = dialled_emergency_numbers(plan, NONE)
+    assert {"112", "*10112", "*29*10911"} <= set(listed)
+    assert len(listed) <= 2 * MOST_CODES

@@ -1,23 +1,21 @@
 """``attempts``: what became of the calls, from the attempt store.
 
 The store follows the journal by a moment. Whatever callers wrote is made harmless before it is
-printed: a terminal runs escape sequences, a spreadsheet runs formulas.
+printed: a terminal runs escape sequences. JSON and CSV are those of ``gateway.attempts.export``.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.environment import Environment
-from gateway.cli.output import json_option, local_time, print_json_line, print_table, printable
+from gateway.cli.moments import Moment
+from gateway.cli.output import json_option, local_time, print_table, printable
 
 if TYPE_CHECKING:
     from gateway.attempts.model import Attempt
@@ -38,26 +36,6 @@ COLUMNS = (
     ("sip", 3),
     ("delivery", 9),
 )
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Moment(click.ParamType[datetime]):
-    """A time: ISO 8601 in the time zone of this machine, or how long ago, such as 30m, 24h, 7d."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        ago = re.fullmatch(r"(\d{1,6})([smhd])", value, re.ASCII)
-        if ago:
-            return datetime.now() - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a time such as 2026-01-31 nor 24h", param, ctx)
 
 
 @click.command("attempts", short_help="The calls that were screened.")
@@ -92,7 +70,7 @@ def attempts_command(
 ) -> None:
     """List screened calls, newest first; with --follow oldest first.
 
-    With --json one object a line.
+    With --json one object a line, with --csv one row; both have every field.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")
@@ -201,44 +179,21 @@ def _cells(attempt: Attempt) -> list[str]:
 
 
 def _print_json(attempts: Iterable[Attempt], live: bool) -> None:
+    from gateway.attempts.export import write_json
+
     del live
-    for attempt in attempts:
-        print_json_line(_fields(attempt))
-
-
-def _fields(attempt: Attempt) -> dict[str, Any]:
-    """Every field, also those that are empty."""
-    import msgspec
-
-    fields = msgspec.structs.asdict(attempt)
-    fields["shadow"] = attempt.shadow and msgspec.structs.asdict(attempt.shadow)
-    return fields
+    write_json(attempts, _Printed())
 
 
 def _print_csv(attempts: Iterable[Attempt], live: bool) -> None:
-    from gateway.attempts.model import Attempt, Shadow
+    from gateway.attempts.export import write_csv
 
     del live
-    shadow = [f"shadow_{name}" for name in Shadow.__struct_fields__]
-    names = [name for name in Attempt.__struct_fields__ if name != "shadow"]
-    _echo_csv([*names, *shadow])
-    for attempt in attempts:
-        fields = _fields(attempt)
-        would = fields["shadow"] or {}
-        row = [fields[name] for name in names]
-        _echo_csv([*row, *(would.get(name.removeprefix("shadow_"), "") for name in shadow)])
+    write_csv(attempts, _Printed(), clean=printable)
 
 
-def _echo_csv(row: list[Any]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([_harmless(cell) for cell in row])
-    click.echo(text.getvalue())
+class _Printed:
+    """Standard output, line by line: what is followed is seen at once."""
 
-
-def _harmless(cell: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe; +digits is a number."""
-    if not isinstance(cell, str):
-        return cell
-    text = printable(cell)
-    formula = text[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"\+?\d*", text, re.ASCII)
-    return f"'{text}" if formula else text
+    def write(self, text: str) -> None:
+        click.echo(text, nl=False)

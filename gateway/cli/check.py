@@ -18,28 +18,13 @@ import click
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.cli.environment import Environment
+from gateway.cli.moments import Moment
 from gateway.cli.output import json_option, print_facts, print_json, printable, verdict_word
 
 if TYPE_CHECKING:
     from gateway.policy.model import Verdict
 
 UNMET = 1
-
-
-class When(click.ParamType[datetime]):
-    """A moment in ISO 8601; without an offset, in the time zone of the policy."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no ISO 8601 time such as 2026-01-31T18:00", param, ctx)
 
 
 def call_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,7 +50,12 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="Whether the caller lets its number be shown.",
         ),
-        click.option("--at", type=When(), help="When the call comes; without it, now. ISO 8601."),
+        click.option(
+            "--at",
+            type=Moment(),
+            help="When the call comes: 2026-01-31T18:00, or how long ago, such as 24h; "
+            "without it, now.",
+        ),
         click.option(
             "--policy",
             "draft",

@@ -41,11 +41,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def print_json_line(value: Any) -> None:
-    """One of many documents, one a line."""
-    click.echo(json.dumps(value))
-
-
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Names and values in two columns; empty values are left out."""
     shown = [(name, str(value)) for name, value in facts if value not in ("", None)]

@@ -343,6 +343,13 @@ def test_csv_has_every_field_and_reads_back() -> None:
     assert json.loads(row["shadow"])["verdict"] == "allow"
 
 
+def test_json_lines_are_ascii_and_keep_what_is_no_utf8() -> None:
+    out = io.StringIO()
+    write_json([make_attempt("x", caller="\udcff\u202e\x9b")], out)
+    assert out.getvalue().isascii()
+    assert json.loads(out.getvalue())["caller"] == "\udcff\u202e\x9b"
+
+
 def test_json_lines_have_every_field() -> None:
     out = io.StringIO()
     write_json([make_attempt("x"), make_attempt("y", shadow=Shadow(verdict="a", reason="b"))], out)

@@ -125,7 +125,10 @@ def test_an_expectation_sets_the_exit_code(policy: Path, expect: str, code: int)
         ((), "which number? Give NUMBER or --caller."),
         (("--direction", "outbound"), "which number? Give NUMBER or --callee."),
         (("--caller", "+331", "+332"), "NUMBER is the caller of an inbound call"),
-        (("--at", "tomorrow", "+331"), "'tomorrow' is no ISO 8601 time"),
+        (
+            ("--at", "tomorrow", "+331"),
+            "'tomorrow' is neither a time such as",
+        ),
         (("--direction", "sideways", "+331"), "'sideways' is not one of"),
     ],
 )

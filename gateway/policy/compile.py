@@ -1,8 +1,8 @@
-"""``python -m gateway.policy.compile POLICY ENTRIES_DB OUT_DIR [--force]``: compile aside.
+"""``python -m gateway.policy.compile POLICY ENTRIES_DB OUT_DIR [OPTIONS]``: compile aside.
 
 Calls go on being answered elsewhere while a million entries are read. What it leaves in OUT_DIR:
 ``report.json``, always; the generation, when there are no faults. Exit 0 for a sound policy, 1 for
-faults; anything else is an accident.
+faults; anything else is an accident. Options: ``--force``, ``--without-managed``.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ NICENESS = 5
 """Calls come first where processors are few."""
 
 
-def compile_policy(policy: Path, entries: Path, out: Path, *, force: bool = False) -> Report:
+def compile_policy(policy: Path, entries: Path | None, out: Path, *, force: bool = False) -> Report:
     """Read, validate, compile, write and test a policy. Never raises for a bad one.
 
-    ``force`` accepts lists whose files turn out empty.
+    ``force`` accepts lists whose files turn out empty; no ``entries``, no managed entries.
     """
     report = Report(stamps=stamps_of(policy))
     try:
@@ -48,8 +48,8 @@ def compile_policy(policy: Path, entries: Path, out: Path, *, force: bool = Fals
     return report
 
 
-def _compile(policy: Path, entries: Path, out: Path, force: bool) -> tuple[str, ...]:
-    rev, managed = _managed(entries)
+def _compile(policy: Path, entries: Path | None, out: Path, force: bool) -> tuple[str, ...]:
+    rev, managed = _managed(entries) if entries else (0, [])
     loaded = load(policy, managed=managed, managed_seq=rev, force=force)
     generation = Generation(
         policy=loaded.policy, written=loaded.counts, totals=loaded.policy.index.counts()
@@ -73,7 +73,9 @@ def main(arguments: Sequence[str]) -> int:
     policy, entries, out = map(Path, arguments[:3])
     with suppress(OSError):
         os.nice(NICENESS)
-    report = compile_policy(policy, entries, out, force="--force" in arguments[3:])
+    options = arguments[3:]
+    known = None if "--without-managed" in options else entries
+    report = compile_policy(policy, known, out, force="--force" in options)
     (out / REPORT).write_bytes(msgspec.json.encode(report))
     return 1 if report.faults else 0
 

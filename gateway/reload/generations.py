@@ -17,12 +17,12 @@ import msgspec
 
 import gateway
 from gateway.errors import Fault, StoreError
+from gateway.files import sync_directory
 from gateway.policy.generation import (
     REPORT,
     Generation,
     Report,
     open_generation,
-    sync_directory,
 )
 
 TIMEOUT = 600.0
@@ -39,31 +39,36 @@ class Generations:
         self._directory = directory
         self._entries = entries
         self._serial = itertools.count(1)
-        self._aside = directory
+        self._aside: Path | None = None
 
     async def compile(
-        self, policy: Path, *, force: bool = False
+        self, policy: Path, *, force: bool = False, managed: bool = True
     ) -> tuple[Report, Generation | None]:
         """Compile a policy in a child process; no generation when it has faults. Never raises.
 
-        ``force`` accepts lists whose files turn out empty.
+        ``force`` accepts lists whose files turn out empty. Without ``managed`` the managed
+        entries are left out, because their file cannot be read.
         """
+        options = ["--force"] * force + ["--without-managed"] * (not managed)
         try:
-            await asyncio.to_thread(self._prepare)
-            code, said = await self._run(policy, *(["--force"] if force else []))
-            report = await asyncio.to_thread(self._report, code, said)
+            aside = await asyncio.to_thread(self._prepare)
+            code, said = await self._run(policy, aside, *options)
+            report = await asyncio.to_thread(_report, aside, code, said)
             if report.faults:
                 await asyncio.to_thread(self.discard)
                 return report, None
-            return report, await asyncio.to_thread(open_generation, self._aside)
+            return report, await asyncio.to_thread(open_generation, aside)
         except (OSError, StoreError) as error:
             return Report(faults=(_fault(str(error)),)), None
 
     def keep(self) -> None:
         """Make what was compiled last the last good one. OSError when the disk refuses."""
+        if self._aside is None:
+            raise FileNotFoundError("nothing was compiled")
         number = max((int(path.name) for path in self._kept()), default=0) + 1
         kept = self._directory / str(number)
         self._aside.rename(kept)
+        self._aside = None
         link = self._directory / f"{_CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(kept.name)
@@ -74,8 +79,10 @@ class Generations:
                 shutil.rmtree(path, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove what was compiled last."""
-        shutil.rmtree(self._aside, ignore_errors=True)
+        """Remove what was compiled last, if it was not kept."""
+        if self._aside is not None:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside = None
 
     def last_good(self) -> Generation:
         """Open what was kept. StoreError when there is none, or it is damaged."""
@@ -87,18 +94,20 @@ class Generations:
     def _kept(self) -> list[Path]:
         return [path for path in self._directory.iterdir() if path.name.isdigit()]
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> Path:
         """A name of its own: a child that outlived its parent must not write into ours."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stray in self._directory.glob(f"{_ASIDE}*"):
             shutil.rmtree(stray, ignore_errors=True)
-        self._aside = self._directory / f"{_ASIDE}{os.getpid()}-{next(self._serial)}"
-        self._aside.mkdir(mode=0o700)
+        aside = self._directory / f"{_ASIDE}{os.getpid()}-{next(self._serial)}"
+        aside.mkdir(mode=0o700)
+        self._aside = aside
+        return aside
 
-    async def _run(self, policy: Path, *options: str) -> tuple[int, str]:
+    async def _run(self, policy: Path, aside: Path, *options: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "gateway.policy.compile"),
-            *map(str, (policy, self._entries, self._aside, *options)),
+            *map(str, (policy, self._entries, aside, *options)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -114,14 +123,15 @@ class Generations:
                 await process.wait()
         return process.returncode or 0, said.decode("utf-8", "replace")
 
-    def _report(self, code: int, said: str) -> Report:
-        try:
-            report = msgspec.json.decode((self._aside / REPORT).read_bytes(), type=Report)
-            if code == 0 or report.faults:
-                return report
-        except (OSError, msgspec.MsgspecError):
-            pass
-        return Report(faults=(_fault(f"the compiler ended with {code}: {said[-_SHOWN:].strip()}"),))
+
+def _report(aside: Path, code: int, said: str) -> Report:
+    try:
+        report = msgspec.json.decode((aside / REPORT).read_bytes(), type=Report)
+        if code == 0 or report.faults:
+            return report
+    except (OSError, msgspec.MsgspecError):
+        pass
+    return Report(faults=(_fault(f"the compiler ended with {code}: {said[-_SHOWN:].strip()}"),))
 
 
 def child_environment() -> dict[str, str]:

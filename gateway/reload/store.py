@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,36 +19,18 @@ from gateway.entries import Applied, Change, EntryStore, NewChange
 from gateway.errors import ConfigError, Fault, StoreError
 from gateway.metrics import Metrics
 from gateway.policy.generation import Generation, Report
-from gateway.policy.model import MANAGED_LIST, Entry, Policy
+from gateway.policy.model import Policy
 from gateway.policy.stamps import Stamp, contents, refreshed
+from gateway.reload.dropped import dropped
 from gateway.reload.generations import Generations
+from gateway.reload.overlay import managed_seq, overlaid
+from gateway.reload.result import ReloadResult
 
 log = logging.getLogger(__name__)
 
 FOLD_AFTER = 2000
 """Managed changes beside the compiled table after which it is compiled anew, to stay fast."""
-_DROP = 2
-"""A reload that leaves less than one entry in this many is refused."""
-
-
-class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a reload: ``status`` is loaded, failed or refused.
-
-    ``revision`` is the policy that runs now, in either case. ``faults`` are texts that begin with
-    file:line:column.
-    """
-
-    status: str
-    revision: str
-    faults: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    lists: int = 0
-    entries: int = 0
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return self.status == "loaded"
+_ACCEPT = "callgate reload --force accepts it"
 
 
 class PolicyStore:
@@ -63,13 +44,13 @@ class PolicyStore:
     ) -> None:
         self.path = path
         self.stamps: tuple[Stamp, ...] = ()
-        self.degraded = ""
-        """Why the configured policy is not the one that runs; empty when it is."""
         self.last: ReloadResult | None = None
         self._entries = entries
         self._generations = generations
         self._metrics = metrics
         self._generation: Generation | None = None
+        self._trouble = ""
+        self._unread = ""
         self._changes = 0
         self._extra: dict[str, int] = {}
         self._reloading = asyncio.Lock()
@@ -77,22 +58,18 @@ class PolicyStore:
         self._folding: asyncio.Task[None] | None = None
 
     async def start(self) -> ReloadResult:
-        """Load the configured policy, else the last good one. ConfigError when there is neither."""
-        result = await self.reload()
-        if result.ok:
-            return result
-        try:
-            generation = await asyncio.to_thread(self._generations.last_good)
-        except StoreError as error:
-            faults = [Fault("", 0, 0, "", text) for text in (*result.faults, str(error))]
-            raise ConfigError(faults) from error
-        await self._swap(generation)
-        self._degrade("the configured policy cannot be loaded; the last good one runs")
-        log.error("running the last good policy, revision %s", self.current.revision)
-        self.last = msgspec.structs.replace(
-            result, revision=self.current.revision, lists=self.lists, entries=self.total
-        )
-        return self.last
+        """Load the configured policy, else the last good one. ConfigError when there is neither.
+
+        A policy that a reload would refuse is refused here too: a restart is no way around.
+        """
+        async with self._reloading:
+            kept, why = await self._last_good()
+            result = await self._load(kept)
+            if result.ok:
+                return result
+            if kept is None:
+                raise ConfigError(Fault("", 0, 0, "", text) for text in (*result.faults, why))
+            return await self._run_kept(kept, result)
 
     async def reload(self, force: bool = False) -> ReloadResult:
         """Read, validate, compile aside, test and swap. Never raises for a bad policy.
@@ -100,44 +77,51 @@ class PolicyStore:
         ``force`` accepts a policy that empties a list or drops more than half of the entries.
         """
         async with self._reloading:
-            began = time.monotonic()
-            report, generation = await self._generations.compile(self.path, force=force)
-            self.stamps = report.stamps or self.stamps or (Stamp(str(self.path)),)
-            if generation is None:
-                return self._failed("failed", tuple(map(str, report.faults)), report, began)
-            if not force and (dropped := self._dropped(generation)):
-                await asyncio.to_thread(self._generations.discard)
-                return self._failed("refused", dropped, report, began)
-            try:
-                await self._swap(generation)
-            except StoreError as error:
-                return self._failed("failed", (str(error),), report, began)
-            await self._keep()
-            return self._loaded(report, began)
+            return await self._load(self._generation, force=force)
+
+    async def close(self) -> None:
+        """End what still runs in the background; no child is left when this returns."""
+        if self._folding is not None:
+            self._folding.cancel()
+            await asyncio.wait({self._folding})
 
     async def apply_changes(self, changes: Sequence[NewChange]) -> list[Applied]:
         """Write managed changes, all or none; the next call sees them.
 
-        EntryError when one makes no sense, StoreError when they cannot be written.
+        EntryError when one makes no sense, StoreError when they cannot be written. What is
+        written stands: if it cannot be laid over the policy yet, the answers carry a warning.
         """
+        if self._unread and not await self.absorb():
+            raise StoreError(f"no entry can be changed: {self._unread}")
         applied = await asyncio.to_thread(self._entries.apply_all, changes)
         for change, answer in zip(changes, applied, strict=True):
             self._metrics.inc(
                 "callgate_managed_changes_total", op=change.op.value, status=answer.status.value
             )
-        await self.absorb()
-        return applied
+        if await self.absorb():
+            return applied
+        warning = f"written, but not in force yet; it is tried again: {self._unread}"
+        return [msgspec.structs.replace(answer, warning=warning) for answer in applied]
 
-    async def absorb(self) -> None:
-        """Lay every managed change over the policy that is not in it, whoever wrote it."""
-        async with self._swapping:
-            before = self.current
-            self.current = await self._overlaid(before)
-        if self.current is before:
-            return
-        self._publish()
-        if self._changes > FOLD_AFTER and not (self.degraded or self._reloading.locked()):
-            self._folding = asyncio.create_task(self._fold())
+    async def absorb(self) -> bool:
+        """Lay every managed change over the policy that is not in it, whoever wrote it.
+
+        Whether that was possible; if not, the policy stays as it is until the next try.
+        """
+        try:
+            async with self._swapping:
+                before = self.current
+                policy, changes = await asyncio.to_thread(overlaid, before, self._entries)
+                self.current = policy
+                self._count(changes)
+        except Exception as error:
+            self._note_unread(error)
+            return False
+        self._note_unread(None)
+        if policy is not before:
+            self._publish()
+            self._fold_in_time()
+        return True
 
     async def changed(self) -> bool:
         """Whether the files differ from those of the last reload, good or bad."""
@@ -163,30 +147,86 @@ class PolicyStore:
     def total(self) -> int:
         return sum(self.totals.values())
 
+    @property
+    def degraded(self) -> str:
+        """Why what runs is not all that is configured; empty when it is."""
+        return "; ".join(filter(None, (self._trouble, self._unread)))
+
+    async def _last_good(self) -> tuple[Generation | None, str]:
+        """What was kept, or why there is nothing."""
+        try:
+            return await asyncio.to_thread(self._generations.last_good), ""
+        except StoreError as error:
+            return None, str(error)
+
+    async def _load(self, than: Generation | None, *, force: bool = False) -> ReloadResult:
+        """Compile, compare with the generation before, swap.
+
+        Where the managed entries cannot be read and none are compiled in that would be lost, the
+        policy is taken without them.
+        """
+        began = time.monotonic()
+        bare = bool(self._entries.broken) and not (than and managed_seq(than.policy))
+        report, generation = await self._generations.compile(
+            self.path, force=force, managed=not bare
+        )
+        self.stamps = report.stamps or self.stamps or (Stamp(str(self.path)),)
+        if generation is None:
+            return self._failed("failed", tuple(map(str, report.faults)), report, began)
+        if not force and (why := dropped(than, generation)):
+            await asyncio.to_thread(self._generations.discard)
+            return self._failed("refused", why, report, began)
+        try:
+            await self._swap(generation, patient=bare)
+        except StoreError as error:
+            return self._failed("failed", (str(error),), report, began)
+        await self._keep()
+        return self._loaded(report, began)
+
+    async def _run_kept(self, kept: Generation, result: ReloadResult) -> ReloadResult:
+        """Run the last good policy, though the configured one is another."""
+        await self._swap(kept, patient=True)
+        refused = f"was refused ({'; '.join(result.faults)}; {_ACCEPT})"
+        state = refused if result.status == "refused" else "cannot be loaded"
+        self._degrade(f"the configured policy {state}; the last good one runs")
+        log.error("running the last good policy, revision %s", self.current.revision)
+        self.last = msgspec.structs.replace(
+            result, revision=self.current.revision, lists=self.lists, entries=self.total
+        )
+        return self.last
+
+    def _fold_in_time(self) -> None:
+        """Start to compile the managed changes in when they are many; once at a time."""
+        busy = self._reloading.locked() or not (self._folding is None or self._folding.done())
+        if self._changes > FOLD_AFTER and not busy and not self.degraded:
+            self._folding = asyncio.create_task(self._fold())
+
     async def _fold(self) -> None:
         """Compile the managed changes in, unless that would load YAML nobody asked to load."""
-        if not await self.changed():
-            await self.reload()
+        try:
+            if not await self.changed():
+                await self.reload()
+        except Exception:
+            log.exception("the managed changes could not be compiled in")
 
-    async def _swap(self, generation: Generation) -> None:
+    async def _swap(self, generation: Generation, *, patient: bool = False) -> None:
+        """Run a generation with the managed changes after it; StoreError when they are unreadable.
+
+        A ``patient`` swap then runs it without them.
+        """
         async with self._swapping:
+            policy, changes = generation.policy, list[Change]()
+            try:
+                policy, changes = await asyncio.to_thread(overlaid, policy, self._entries)
+                self._note_unread(None)
+            except StoreError as error:
+                if not patient:
+                    raise
+                self._note_unread(error)
+            self._generation, self.current = generation, policy
             self._changes, self._extra = 0, {}
-            policy = await self._overlaid(generation.policy)
-            self._generation = generation
-            self.current = policy
+            self._count(changes)
         self._publish()
-
-    async def _overlaid(self, policy: Policy) -> Policy:
-        """The policy with the managed changes after its own revision."""
-        base, _, seq = policy.revision.partition("+")
-        changes = await asyncio.to_thread(self._entries.changes_since, int(seq))
-        if not changes:
-            return policy
-        takes = frozenset(item.name for item in policy.lists if item.match is None)
-        added, removed = _net(changes, takes)
-        index = await asyncio.to_thread(policy.index.with_managed, added, removed)
-        self._count(changes)
-        return replace(policy, index=index, revision=f"{base}+{changes[-1].rev}")
 
     def _count(self, changes: Sequence[Change]) -> None:
         self._changes += len(changes)
@@ -194,22 +234,6 @@ class PolicyStore:
             for entry, step in ((change.before, -1), (change.after, 1)):
                 if entry:
                     self._extra[entry.list] = self._extra.get(entry.list, 0) + step
-
-    def _dropped(self, new: Generation) -> tuple[str, ...]:
-        """Why a generation needs force. Managed entries do not count: they go one by one."""
-        if self._generation is None:
-            return ()
-        old = self._generation.written
-        may = {item.name for item in new.policy.lists if item.may_be_empty} - {MANAGED_LIST}
-        emptied = [
-            f"list {name} would lose all of its {count} entries"
-            for name, count in old.items()
-            if count and new.written.get(name) == 0 and name not in may
-        ]
-        before, after = sum(old.values()), sum(new.written.values())
-        if after * _DROP < before:
-            emptied.append(f"of {before} entries only {after} would be left")
-        return tuple(emptied)
 
     async def _keep(self) -> None:
         """A policy that cannot be kept runs all the same."""
@@ -232,7 +256,8 @@ class PolicyStore:
     ) -> ReloadResult:
         running = hasattr(self, "current")
         if running:
-            self._degrade(f"the last reload {'was refused' if status == 'refused' else status}")
+            said = f"was refused; {_ACCEPT}" if status == "refused" else status
+            self._degrade(f"the last reload {said}")
         keeping = f"; {self.current.revision} goes on" if running else ""
         log.error("policy %s%s:\n%s", status, keeping, "\n".join(faults))
         return self._remember(self._result(status, faults, report, began))
@@ -259,29 +284,23 @@ class PolicyStore:
         return result
 
     def _degrade(self, why: str) -> None:
-        self.degraded = why
-        self._metrics.set("callgate_policy_degraded", bool(why))
+        self._trouble = why
+        self._metrics.set("callgate_policy_degraded", bool(self.degraded))
+
+    def _note_unread(self, error: Exception | None) -> None:
+        """Why the managed entries cannot be read, None when they can; each is logged once."""
+        before, self._unread = self._unread, str(error) if error else ""
+        self._metrics.set("callgate_policy_degraded", bool(self.degraded))
+        if error and self._unread != before:
+            trace = None if isinstance(error, StoreError) else error
+            log.error("managed changes cannot be taken: %s", error, exc_info=trace)
+        elif before and not error:
+            log.info("managed changes can be taken again")
 
     def _publish(self) -> None:
-        metrics, seq = self._metrics, self.current.revision.partition("+")[2]
+        metrics = self._metrics
         metrics.set("callgate_policy_lists", self.lists)
-        metrics.set("callgate_policy_managed_revision", int(seq))
+        metrics.set("callgate_policy_managed_revision", managed_seq(self.current))
         metrics.clear("callgate_policy_entries")
         for name, count in self.totals.items():
             metrics.set("callgate_policy_entries", count, list=name)
-
-
-def _net(changes: Sequence[Change], takes: frozenset[str]) -> tuple[list[Entry], frozenset[int]]:
-    """What a run of changes adds and takes away; an edited entry is taken away and added.
-
-    Entries of lists that take none, because they are gone or a match, stay inactive.
-    """
-    added: dict[int, Entry] = {}
-    removed: set[int] = set()
-    for change in changes:
-        if change.before:
-            removed.add(change.before.id)
-            added.pop(change.before.id, None)
-        if change.after and change.after.list in takes:
-            added[change.after.id] = change.after.entry
-    return list(added.values()), frozenset(removed)

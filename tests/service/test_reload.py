@@ -295,6 +295,62 @@ async def test_a_start_with_a_broken_policy_runs_the_last_good_one(place: Place)
     assert not again.degraded
 
 
+async def test_a_restart_is_no_way_around_a_refusal(place: Place) -> None:
+    place.listed.write_text("".join(f"+3398765{number}\n" for number in range(1000, 1010)))
+    first = place.store()
+    await first.start()
+    place.listed.write_text("+33987651000\n")
+    assert (await first.reload()).status == "refused"
+    for _ in range(2):
+        again = place.store()
+        result = await again.start()
+        assert (result.status, result.entries) == ("refused", 12)
+        assert result.faults == ("of 12 entries only 3 would be left",)
+        assert again.current.revision == first.current.revision
+        assert "of 12 entries only 3 would be left" in again.degraded
+        assert "callgate reload --force" in again.degraded
+        assert place.metrics.value("callgate_policy_degraded") == 1
+        assert blocked(again, "+33987651009")
+    assert (await again.reload(force=True)).ok
+    assert not again.degraded
+    last = place.store()
+    assert (await last.start()).ok
+    assert not blocked(last, "+33987651009")
+
+
+async def test_a_start_takes_what_a_reload_would_take(place: Place) -> None:
+    await place.store().start()
+    place.policy.write_text(POLICY.replace("+33162]", "+33162, +33163]"))
+    again = place.store()
+    assert (await again.start()).ok
+    assert blocked(again, "+33163000000")
+
+
+async def test_a_reload_during_a_start_waits_until_it_is_over(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.store().start()
+    place.policy.write_text("broken: [")
+    compile, over = Generations.compile, list[bool]()
+
+    async def observed(generations: Generations, path: Path, **options: bool) -> object:
+        over.append(starting.done())
+        answer = await compile(generations, path, **options)
+        place.policy.write_text(POLICY.replace("+33162]", "+33162, +33163]"))
+        return answer
+
+    monkeypatch.setattr(Generations, "compile", observed)
+    store = place.store()
+    starting = asyncio.create_task(store.start())
+    await asyncio.sleep(0)
+    reload = asyncio.create_task(store.reload())
+    assert (await starting).status == "failed"
+    assert (await reload).ok
+    assert over == [False, True]
+    assert blocked(store, "+33163000000")
+    assert not store.degraded, "the last good policy must not come after the reload"
+
+
 async def test_a_start_without_any_good_policy_is_refused_with_every_fault(place: Place) -> None:
     place.policy.write_text("surprise: 1\nlists: 3\n")
     with pytest.raises(ConfigError) as caught:
@@ -443,7 +499,7 @@ async def test_a_bad_file_is_tried_once_and_not_again_until_it_changes(place: Pl
         failures: Callable[[], float] = lambda: place.metrics.value(  # noqa: E731
             "callgate_policy_reloads_total", result="failed"
         )
-        place.policy.write_text("broken: [")
+        atomic_replace(place, "broken: [")
         await until(lambda: failures() == 1)
         looks = 0
         original: Callable[[], Awaitable[bool]] = store.changed
@@ -457,5 +513,5 @@ async def test_a_bad_file_is_tried_once_and_not_again_until_it_changes(place: Pl
         place.policy.touch()
         await until(lambda: looks >= 5)
         assert failures() == 1
-        place.policy.write_text("broken: [[")
+        atomic_replace(place, "broken: [[")
         await until(lambda: failures() == 2)

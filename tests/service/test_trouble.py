@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app.gateway import _tell_death
-from gateway.entries import EntryStore
+from gateway.entries import EntryStore, NewChange, Op
 from gateway.metrics import Metrics
 from gateway.policy.stamps import Stamp
 from gateway.reload import Generations, PolicyStore
@@ -95,6 +95,50 @@ async def test_a_reload_that_is_cancelled_leaves_no_compiler_behind(
     await asyncio.wait({reload})
     assert reload.cancelled()
     assert not Path(f"/proc/{int(written.read_text())}").exists()  # noqa: ASYNC240
+
+
+def add(number: int) -> NewChange:
+    return NewChange(op=Op.ADD, who="alice", source="cli", digits=str(33611111100 + number))
+
+
+async def test_changes_are_folded_in_once_at_a_time_and_not_after_the_end(
+    tmp_path: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the files is held up, so that every change comes while a fold is under way."""
+    monkeypatch.setattr("gateway.reload.store.FOLD_AFTER", 1)
+    written = tmp_path / "pids"
+    compiler(tmp_path, monkeypatch, f"echo $$ >> {written}; exec sleep 600")
+    looks, held = asyncio.Queue[None](), asyncio.Event()
+
+    async def changed() -> bool:
+        looks.put_nowait(None)
+        await held.wait()
+        return False
+
+    monkeypatch.setattr(store, "changed", changed)
+    for number in range(5):
+        await store.apply_changes([add(number)])
+        await asyncio.sleep(0)
+    assert looks.qsize() == 1
+    held.set()
+    await until(lambda: written.exists() and written.read_text().endswith("\n"))
+    await store.apply_changes([add(6)])
+    await store.close()
+    [pid] = written.read_text().split()
+    assert not Path(f"/proc/{pid}").exists()  # noqa: ASYNC240
+    await store.close()
+
+
+async def test_a_fold_that_fails_is_told(
+    store: PolicyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken() -> bool:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("gateway.reload.store.FOLD_AFTER", 1)
+    monkeypatch.setattr(store, "changed", broken)
+    await store.apply_changes([add(1), add(2)])
+    await until(lambda: "could not be compiled in" in caplog.text)
 
 
 async def test_a_policy_that_cannot_be_kept_runs_all_the_same(

@@ -1,0 +1,25 @@
+"""What is said of a reload, by the log, the control socket and the command line."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a reload: ``status`` is loaded, failed or refused.
+
+    ``revision`` is the policy that runs now, in either case. ``faults`` are texts that begin with
+    file:line:column.
+    """
+
+    status: str
+    revision: str
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    lists: int = 0
+    entries: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "loaded"

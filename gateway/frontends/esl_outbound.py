@@ -4,7 +4,8 @@ Rule 1: we speak first, and nothing but ``connect``: any other first command han
 Rule 2: an answer is one write: the variables, ``resume`` if the channel needs it, and ``exit``. A
 sync socket is stuck in CS_RESET for ever after ``resume``. An async one needs it unless it has
 ``socket_resume``, and then must not get it: a ``resume`` that comes after the dialplan gave up
-waiting tears down the bridge of a live call and leaves its caller in silence.
+waiting tears down the bridge of a live call and leaves its caller in silence. Whose dialplan gave
+up before it was asked for its channel is told nothing.
 Rule 3: no call stays parked because of us. A connection is closed before ``connect`` was answered
 only when its time is up; where there is no answer in time, the channel is let go without one.
 Rule 4: the delivery of an attempt is told once: ``confirmed`` when FreeSWITCH's reply was read,
@@ -105,6 +106,9 @@ class _Session(Session):
     def command(self, values: Mapping[str, str]) -> bytes:
         channel = self._channel
         assert channel is not None
+        if freeswitch.gave_up(channel):
+            self.settle(Delivery.LOST)
+            return EXIT
         blocked = values.get(variables.VERDICT) == Action.BLOCK
         reject = REJECT if blocked and freeswitch.is_leg(channel) else b""
         return multiset(values) + reject + self._let_go(channel)
@@ -114,8 +118,7 @@ class _Session(Session):
 
     def _let_go(self, channel: Headers) -> bytes:
         """What makes the channel go on in its dialplan."""
-        held = channel.raw("Socket-Mode") == b"async" and not freeswitch.goes_on(channel)
-        return RESUME + EXIT if held else EXIT
+        return RESUME + EXIT if freeswitch.needs_resume(channel) else EXIT
 
     def _on_message(self, message: Message) -> None:
         if message.content_type == DISCONNECT:

@@ -153,9 +153,14 @@ def is_leg(channel: Headers) -> bool:
     return channel.raw("Channel-State") == b"CS_NONE"
 
 
-def goes_on(channel: Headers) -> bool:
-    """Whether an async channel goes on when its socket closes, without ``resume``."""
-    return channel.raw("variable_socket_resume") == b"true"
+def needs_resume(channel: Headers) -> bool:
+    """Whether this channel stays parked when its socket closes, unless it is told to go on."""
+    return channel.raw("Socket-Mode") == b"async" and "variable_socket_resume" not in channel
+
+
+def gave_up(channel: Headers) -> bool:
+    """Whether the dialplan has stopped waiting for us: it went on, and nothing may move it now."""
+    return channel.raw("variable_socket_resume") == b"false"
 
 
 def _linked(channel: Headers) -> str:

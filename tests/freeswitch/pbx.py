@@ -94,6 +94,13 @@ class FreeSwitch:
         """One line for each; a parked call is one."""
         return [line for line in self.api("show channels").splitlines() if _is_channel(line)]
 
+    def wait_for_channels(self, count: int, state: str) -> None:
+        """Until so many are in a state, such as ACTIVE."""
+        deadline = time.monotonic() + PATIENCE
+        while sum(f",{state}," in line for line in self.channels) != count:
+            assert time.monotonic() < deadline, self.channels
+            time.sleep(0.05)
+
     def wait_until_idle(self, but: str = "\n") -> None:
         """Every channel must end by itself, except those whose line holds ``but``."""
         deadline = time.monotonic() + PATIENCE

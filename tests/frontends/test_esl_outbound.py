@@ -110,7 +110,6 @@ async def test_the_forged_capture_is_blocked_and_its_callee_kept(start: Start, c
     [
         ("async", None, [b"resume", b"exit"]),
         ("async", "true", [b"exit"]),
-        ("async", "false", [b"resume", b"exit"]),
         ("static", None, [b"exit"]),
         ("static", "true", [b"exit"]),
         ("unknown", None, [b"exit"]),
@@ -126,6 +125,15 @@ async def test_only_an_async_socket_that_needs_it_is_told_to_resume(
     assert channel.commands[1].startswith(b"sendmsg\ncall-command: execute\n")
     assert channel.commands[2:] == last
     assert channel.goes_on
+
+
+async def test_a_call_whose_dialplan_gave_up_waiting_is_told_nothing(start: Start) -> None:
+    gateway = await start()
+    channel = await gateway.ask(
+        channel_data("normal", SCOPES, headers={"variable_socket_resume": "false"})
+    )
+    assert channel.commands == [b"connect", b"exit"]
+    assert await gateway.screener.outcome() is Delivery.LOST
 
 
 async def test_a_leg_that_is_stopped_before_its_invite_is_hung_up(start: Start) -> None:

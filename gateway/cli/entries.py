@@ -17,6 +17,7 @@ from gateway.cli.output import json_option, local_time, print_json, print_table,
 
 if TYPE_CHECKING:
     from gateway.entries import Asked, ManagedEntry, Op
+    from gateway.policy.model import ListDef
 
 KINDS = ("number", "prefix", "short", "short_prefix")
 BLACKLIST = "blacklist"
@@ -124,14 +125,41 @@ def list_command(environment: Environment, list_name: str, as_json: bool) -> Non
 @click.option("--list", "list_name", default="", help="Only those of this list.")
 @click.pass_obj
 def export_command(environment: Environment, as_yaml: bool, list_name: str) -> None:
-    """Print the managed entries as a policy of their own, to be reviewed and kept in git."""
+    """Print the managed entries as a policy of their own, to be reviewed and kept in git.
+
+    A policy that cannot be loaded is no hindrance: its faults are told on standard error.
+    """
     del as_yaml  # the only format, and named so that another one can join it
     from gateway.entries import export_yaml
 
-    policy = environment.load().policy
+    lists = _lists(environment)
     with environment.entries() as store:
         entries = store.managed(list_name=list_name) if store else []
-    click.echo(export_yaml([item.entry for item in entries], policy.lists), nl=False)
+    click.echo(export_yaml([item.entry for item in entries], lists), nl=False)
+
+
+def _lists(environment: Environment) -> Sequence[ListDef]:
+    """What the lists do, also while the policy is broken: entries are wanted then most of all."""
+    from gateway.errors import ConfigError
+
+    try:
+        return environment.load().policy.lists
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+    return _last_good_lists(environment)
+
+
+def _last_good_lists(environment: Environment) -> Sequence[ListDef]:
+    from gateway.errors import StoreError
+    from gateway.policy.generation import open_generation
+
+    try:
+        lists = open_generation(environment.settings.last_good_dir / "current").policy.lists
+    except StoreError:
+        click.echo("warning: what the lists do is not known; look at each action", err=True)
+        return ()
+    click.echo("warning: the lists are those of the last good policy", err=True)
+    return lists
 
 
 def _asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: Any) -> list[Asked]:

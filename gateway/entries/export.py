@@ -23,13 +23,15 @@ _KEYS = {
     EntryKind.SHORT: ("short", "short"),
     EntryKind.SHORT_PREFIX: ("short_prefixes", "short_prefix"),
 }
+UNKNOWN = "What this list does is not known: check the action."
 _DEFAULTS = ListDef(name="", action=Action.BLOCK, order=0, origin=Origin(""))
 
 
 def export_yaml(entries: Iterable[Entry], lists: Iterable[ListDef] = ()) -> str:
     """A policy of these entries alone, which loads as it is; every scalar is quoted.
 
-    ``lists`` say what each list does. One that is not among them is exported as ``block``.
+    ``lists`` say what each list does. One that is not among them is exported as ``block``, under
+    a comment that says so; the managed list blocks always.
     """
     known = {item.name: item for item in lists}
     grouped: dict[str, list[Entry]] = {}
@@ -40,6 +42,8 @@ def export_yaml(entries: Iterable[Entry], lists: Iterable[ListDef] = ()) -> str:
 
 
 def _list(name: str, entries: list[Entry], known: Mapping[str, ListDef]) -> Iterator[str]:
+    if name not in known and name != MANAGED_LIST:
+        yield f"  # {UNKNOWN}"
     yield f"  {_quoted(name)}:"
     for key, value in _attributes(known.get(name, _DEFAULTS), managed=name == MANAGED_LIST):
         yield f"    {key}: {value}"

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.cli.environment import Environment
 from gateway.entries import Asked, EntryStore
+from gateway.entries.export import UNKNOWN
+from gateway.policy.generation import Generation, save_generation
 from gateway.policy.loader import load
 
 POLICY = """
@@ -20,6 +22,7 @@ numbering: {region: FR}
 lists:
   nuisance: {action: block, prefixes: [+33163]}
   spam: {action: block, direction: inbound, may_be_empty: true}
+  friends: {action: allow, may_be_empty: true}
 """
 UNATTENDED = "no gateway is running: the change is written for its next start\n"
 
@@ -150,6 +153,38 @@ def test_the_export_is_a_policy_that_loads(config: Path, tmp_path: Path) -> None
     assert result.exit_code == 0
     (tmp_path / "export.yaml").write_text(result.output)
     assert load(tmp_path / "export.yaml").counts["spam"] == 2
+
+
+BROKEN = POLICY + "  spam: {}\n"
+
+
+def test_the_export_of_a_broken_policy_warns_where_an_action_is_not_known(config: Path) -> None:
+    run(config, "add", "--list", "nuisance", "+33162")
+    run(config, "add", "+33164000000")
+    (config.parent / "policy.yaml").write_text(BROKEN)
+    result = run(config, "export")
+    assert result.exit_code == 0
+    assert "policy.yaml:7:3:" in result.stderr
+    assert "warning: what the lists do is not known; look at each action\n" in result.stderr
+    assert result.stdout.startswith(f'lists:\n  # {UNKNOWN}\n  "nuisance":\n')
+    assert result.stdout.count(UNKNOWN) == 1
+    (config.parent / "export.yaml").write_text(result.stdout)
+    assert load(config.parent / "export.yaml").counts == {"nuisance": 1, "blacklist": 1}
+
+
+def test_the_export_of_a_broken_policy_knows_the_last_good_lists(config: Path) -> None:
+    run(config, "add", "--list", "friends", "+33162")
+    kept = config.parent / "state/last-good/1"
+    kept.mkdir(parents=True)
+    policy = load(config.parent / "policy.yaml").policy
+    save_generation(Generation(policy=policy, written={}, totals={}), kept)
+    (kept.parent / "current").symlink_to("1")
+    (config.parent / "policy.yaml").write_text(BROKEN)
+    result = run(config, "export")
+    assert result.exit_code == 0
+    assert "warning: the lists are those of the last good policy\n" in result.stderr
+    assert '"friends":\n    action: allow\n' in result.stdout
+    assert UNKNOWN not in result.stdout
 
 
 class Gateway:

@@ -7,24 +7,24 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
+from gateway.app.star import carry_out
 from gateway.app.state import load_emergencies, save_emergencies
 from gateway.attempts.ingest import read_status
 from gateway.attempts.journal import Journal
 from gateway.control.server import ControlServer
-from gateway.entries import Asked, EntryStore, Op, understand
-from gateway.errors import ConfigError, EntryError, Fault, StoreError
+from gateway.entries import EntryStore
+from gateway.errors import ConfigError, Fault
 from gateway.frontends.esl_outbound import EslOutbound
-from gateway.frontends.fastagi import REFUSED, FastAgi
+from gateway.frontends.fastagi import FastAgi
 from gateway.frontends.session import Frontend
 from gateway.metrics import Metrics
-from gateway.pbx.asterisk import EntryRequest
-from gateway.policy.model import EntryKind
 from gateway.reload import Generations, PolicyStore, ReloadResult
 from gateway.screener import Screener
 from gateway.settings import Settings
@@ -36,7 +36,6 @@ BEAT = 1.0
 """Seconds between two looks at everything that no event tells."""
 DRAIN_SLACK = 0.5
 """Seconds that live calls have beyond their own deadline when the gateway stops."""
-_STAR_OPS = {"block": Op.ADD, "unblock": Op.REMOVE}
 
 
 class Gateway:
@@ -57,7 +56,7 @@ class Gateway:
         self.fastagi = FastAgi(
             self.screener,
             counters=self.metrics,
-            entries=self._star_code,
+            entries=partial(carry_out, policies=self.policies),
             secret=settings.agi.secret,
             max_connections=settings.agi.max_connections,
             deadline=settings.agi.deadline,
@@ -170,20 +169,6 @@ class Gateway:
                 fault = Fault("", 0, 0, f"{frontend.name}.listen", message)
                 raise ConfigError([fault]) from error
             self._listening.append(frontend)
-
-    async def _star_code(self, request: EntryRequest) -> str:
-        """A phone blocks or unblocks one number; a slip of the finger must not block a prefix."""
-        who = f"extension {request.by}" if request.by else "star code"
-        try:
-            op = _STAR_OPS[request.op]
-            policy = self.policies.current
-            read = understand(Asked(number=request.number), op, policy, who=who, source="star")
-            if read.change.kind is not EntryKind.NUMBER:
-                raise EntryError(f"{request.number!r} is no whole number")
-            return (await self.policies.apply_changes([read.change]))[0].status.value
-        except (EntryError, StoreError) as error:
-            log.warning("a star code of %s was refused: %s", who, error)
-            return REFUSED
 
     async def _live(self) -> None:
         """Signs of life of the loop that answers calls, whatever the disk does."""

@@ -23,8 +23,9 @@ ATTEMPT = "CALLGATE_ATTEMPT"
 FOR = "CALLGATE_FOR"
 """Set by the dialplan, inheritable: the callee, in E.164, that an attempt was decided for."""
 STATUS = "CALLGATE_STATUS"
-"""The answer to a star code: ``added``, ``exists``, ``removed``, ``absent`` or ``refused``.
-A probe is answered ``ok``."""
+"""The answer to a star code: ``added``, ``exists``, ``removed``, ``absent`` or ``refused``, which
+is also said of a number that is still blocked once its managed entry is gone. A probe is answered
+``ok``."""
 
 ANSWERED = (VERDICT, RESPONSE, CAUSE, REASON, LIST, ENTRY, NUMBER, ATTEMPT)
 """The variables of an answer, in the order in which they are sent."""

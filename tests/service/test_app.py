@@ -191,6 +191,24 @@ async def test_managed_entries_and_star_codes_work_on_the_next_call(place: Place
         assert variables["CALLGATE_STATUS"] == "refused", "a slip must not block a prefix"
 
 
+async def test_no_success_is_said_of_a_number_that_stays_blocked(place: Place) -> None:
+    place.policy.write_text(
+        POLICY + "  own: {action: block, direction: outbound, prefixes: [+33163]}\n"
+    )
+    async with running(place) as gateway:
+        await place.ask(lambda client: client.add([Asked(number="+33162000000")]))
+        for number, block in (
+            ("0162000000", "removed, but list nuisance (policy.yaml:3)"),
+            ("0162000000", "absent, but list nuisance (policy.yaml:3)"),
+            ("0163000000", "absent, but list own (policy.yaml:4)"),
+        ):
+            path = f"entry/unblock/{number}/by=100/key=s3cret"
+            variables, _ = await agi_call("127.0.0.1", gateway.port, path)
+            assert variables["CALLGATE_STATUS"] == "refused"
+            assert f"+33{number[1:]} is {block} still blocks it" in await gateway.logged("refused")
+        assert await place.ask(lambda client: list(client.list())) == []
+
+
 async def test_a_second_process_on_the_same_state_is_refused(place: Place) -> None:
     async with running(place) as gateway:
         code, said = await (await launch(place)).ended()

@@ -178,6 +178,10 @@ class LogSettings(Section):
     format: LogFormat = Field(
         default=LogFormat.TEXT, description="text for people, json for machines."
     )
+    mask: Flag = Field(
+        default=False,
+        description="Hide all but the last three digits of every phone number in the log.",
+    )
 
 
 class ReloadSettings(Section):

@@ -44,6 +44,7 @@ def test_an_empty_file_has_every_default() -> None:
     assert found.journal.durability is Durability.PROCESS
     assert (found.journal.segment_size, found.journal.keep) == (16 * 2**20, 90 * 86400)
     assert (found.log.level, found.log.format) == (LogLevel.INFO, LogFormat.TEXT)
+    assert not found.log.mask
     assert (found.reload.watch, found.reload.poll) == (True, 30.0)
 
 
@@ -59,7 +60,7 @@ def test_every_key_can_be_set() -> None:
         "policy: /srv/p.yaml\nstate: /var/lib/callgate\n"
         "agi: {listen: '[::1]:4600', max_connections: 5, deadline: 250ms, secret: 12345}\n"
         "journal: {durability: disk, segment_size: 64KiB, keep: 12h}\n"
-        "log: {level: debug, format: json}\nreload: {watch: False, poll: 5m}\n"
+        "log: {level: debug, format: json, mask: true}\nreload: {watch: False, poll: 5m}\n"
     )
     assert found.policy_path == Path("/srv/p.yaml")
     assert found.agi.listen == Address("::1", 4600)
@@ -67,6 +68,7 @@ def test_every_key_can_be_set() -> None:
     assert found.journal.durability is Durability.DISK
     assert (found.journal.segment_size, found.journal.keep) == (65536, 43200)
     assert (found.log.level, found.log.format) == (LogLevel.DEBUG, LogFormat.JSON)
+    assert found.log.mask
     assert (found.reload.watch, found.reload.poll) == (False, 300)
 
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+FREESWITCH = (DEPLOY / "freeswitch/freeswitch.xml").read_text()
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 KNOWN_VARIABLES = {"CALLGATE_CONFIG", SECRET_VARIABLE}
 
@@ -48,6 +49,13 @@ def sections(path: Path) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
+def freeswitch(name: str) -> str:
+    """A parameter of the FreeSWITCH that is tried out."""
+    found = re.findall(rf'<param name="{name}" value="(.*)"/>', FREESWITCH)
+    assert len(found) == 1, found
+    return str(found[0])
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_mounted_path_and_volume_exists(service: str) -> None:
     for source in mounts(service).values():
@@ -63,7 +71,7 @@ def test_an_image_has_a_name_and_a_tag_or_is_built_from_a_file_that_exists(servi
     if build:
         assert (ROOT / build["context"] / build["dockerfile"]).is_file()
     else:
-        assert re.fullmatch(r"[a-z]+/[a-z]+:\d+", SERVICES[service]["image"])
+        assert re.fullmatch(r"[a-z]+/[a-z]+:\d+(\.\d+)*", SERVICES[service]["image"])
 
 
 def test_every_published_port_is_one_that_the_pbx_listens_on() -> None:
@@ -72,7 +80,10 @@ def test_every_published_port_is_one_that_the_pbx_listens_on() -> None:
     assert ports("asterisk") == {
         f"{bind.rpartition(':')[2]}/udp",
         f"{rtp['rtpstart']}-{rtp['rtpend']}/udp",
+        f"{freeswitch('sip-port')}/udp",
+        f"{freeswitch('rtp-start-port')}-{freeswitch('rtp-end-port')}/udp",
     }
+    assert "ports" not in SERVICES["freeswitch"]
 
 
 def test_ports_are_published_on_loopback_unless_told_otherwise() -> None:
@@ -98,6 +109,31 @@ def test_the_gateway_finds_its_settings_and_keeps_its_state_on_the_volume() -> N
     assert f"ENV CALLGATE_CONFIG={config}\n" in DOCKERFILE
     relative = Settings.load(ROOT / "config/callgate.yaml", {}).state_dir.relative_to(ROOT)
     assert f"{config.rpartition('/config/')[0]}/{relative}" in where
+
+
+def test_freeswitch_finds_the_gateway_and_the_files_that_it_includes() -> None:
+    service = SERVICES["freeswitch"]
+    assert service["network_mode"] == SERVICES["gateway"]["network_mode"]
+    folder = service["entrypoint"][service["entrypoint"].index("-conf") + 1]
+    where = mounts("freeswitch")
+    for name in re.findall(r'cmd="include" data="(.+)"', FREESWITCH):
+        source = ROOT / where[f"{folder}/{name.removesuffix('/*.xml')}"]
+        assert source.is_file() if source.suffix else list(source.glob("*.xml")), name
+    assert f"{folder}/callgate" in where
+    asked = re.search(
+        r'"callgate_address=(.+)"', (ROOT / where[f"{folder}/callgate_vars.xml"]).read_text()
+    )
+    assert asked
+    assert asked[1] == str(Settings.load(ROOT / "config/callgate.yaml", {}).esl.listen)
+
+
+def test_freeswitch_names_a_trunk_of_the_policy_and_has_the_same_phones() -> None:
+    trunk = re.search(r'"callgate_trunk=(\w+)"', FREESWITCH)
+    assert trunk
+    assert f"    {trunk[1]}:" in (ROOT / "config/policy.yaml").read_text()
+    pjsip = (DEPLOY / "asterisk/pjsip.conf").read_text()
+    passwords = re.findall(r'name="password" value="(try-callgate-\d+)"', FREESWITCH)
+    assert passwords == re.findall(r"password=(\S+)", pjsip)
 
 
 def test_the_dialplan_includes_files_that_are_mounted() -> None:

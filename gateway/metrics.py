@@ -78,6 +78,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("ingester_up", "Whether the ingester process is running."),
     _counter("ingester_restarts", "How often the ingester process had to be started again."),
     _gauge("ingester_failing", "1 while the ingester reports an error."),
+    _gauge("ingester_status_age_seconds", "Seconds since the ingester last said how it is."),
     _gauge("ingester_backlog_bytes", "Bytes of the journal that are not in the store yet."),
     _gauge("start_time_seconds", "When this process started, in seconds since the epoch."),
     _gauge("draining", "1 once the process was told to stop."),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from gateway import logs
 from gateway.app.gateway import Gateway
+from gateway.app.limits import allow_files, needed_files
 from gateway.app.notify import Notifier
 from gateway.app.state import owned
 from gateway.settings import Settings
@@ -28,23 +29,22 @@ async def run(
 ) -> None:
     """Run a gateway until ``stop`` is set; each time ``reload`` is set, load the policy anew.
 
-    ``ready`` is called once every listener is open. ConfigError when there is no policy to run,
+    ``ready`` is called once every listener is open; a reload asked for before that waits until
+    then. ConfigError when there is no policy to run,
     a listener cannot be opened, or another gateway holds the state directory.
     """
     notifier = Notifier()
     with owned(settings.state_dir):
+        allow_files(needed_files(settings))
         gateway = Gateway(settings, notifier)
-        reloads = asyncio.create_task(_reloads(gateway, reload or asyncio.Event()))
         try:
             if await _started(gateway, stop):
                 notifier.ready(gateway.summary())
                 if ready:
                     ready(gateway)
-                await stop.wait()
+                await _reloads(gateway, reload or asyncio.Event(), stop)
             log.info("stopping; live calls may end")
         finally:
-            reloads.cancel()
-            await asyncio.wait([reloads])
             await gateway.stop()
 
 
@@ -63,8 +63,20 @@ async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
         await asyncio.wait({starting, stopping})
 
 
-async def _reloads(gateway: Gateway, wanted: asyncio.Event) -> None:
-    """Requests that come while one is under way become one more, not many."""
+async def _reloads(gateway: Gateway, wanted: asyncio.Event, stop: asyncio.Event) -> None:
+    """Reload when it is asked for, until the end; what was asked for during the start comes first.
+
+    Requests that come while one is under way become one more, not many.
+    """
+    reloads = asyncio.create_task(_reload_always(gateway, wanted))
+    try:
+        await stop.wait()
+    finally:
+        reloads.cancel()
+        await asyncio.wait([reloads])
+
+
+async def _reload_always(gateway: Gateway, wanted: asyncio.Event) -> None:
     while True:
         await wanted.wait()
         wanted.clear()

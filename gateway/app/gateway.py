@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
 from gateway.app.star import carry_out
 from gateway.app.state import load_emergencies, save_emergencies
-from gateway.attempts.ingest import read_status
 from gateway.attempts.journal import Journal
 from gateway.control.server import ControlServer
 from gateway.entries import EntryStore
@@ -44,7 +41,7 @@ class Gateway:
     def __init__(self, settings: Settings, notifier: Notifier) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.entries = EntryStore(settings.entries_path)
+        self.entries = EntryStore(settings.entries_path, patient=True)
         generations = Generations(settings.last_good_dir, settings.entries_path)
         self.policies = PolicyStore(settings.policy_path, self.entries, generations, self.metrics)
         self.journal = Journal(
@@ -53,6 +50,9 @@ class Gateway:
             durability=settings.journal.durability.value,
         )
         self.screener = Screener(self.policies, self.journal, self.metrics)
+        # Before anything can fail: what stops saves them, also after a start that failed.
+        self._saved = load_emergencies(settings.state_dir)
+        self.screener.emergencies.update(self._saved)
         self.fastagi = FastAgi(
             self.screener,
             counters=self.metrics,
@@ -76,14 +76,11 @@ class Gateway:
         self._notifier = notifier
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
-        self._saved: dict[str, float] = {}
         self._syncs = (0, 0)
 
     async def start(self) -> None:
         """Load the policy, then listen. ConfigError when there is nothing to run or to bind."""
         await self.policies.start()
-        self._saved = load_emergencies(self.settings.state_dir)
-        self.screener.emergencies.update(self._saved)
         await self.control.start()
         await self._listen()
         self.metrics.set("callgate_start_time_seconds", self._started)
@@ -115,6 +112,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.policies.close()
         self.entries.close()
 
     def listeners(self) -> dict[str, str]:
@@ -134,7 +132,6 @@ class Gateway:
     def status(self) -> Mapping[str, Any]:
         """What the control socket's status request answers."""
         store = self.policies
-        ingest = read_status(self.settings.state_dir)
         return {
             "pid": os.getpid(),
             "started": self._started,
@@ -148,10 +145,7 @@ class Gateway:
                 "last_reload": store.last,
             },
             "connections": sum(frontend.listener.open for frontend in self._listening),
-            "ingester": {
-                "pid": self.ingester.pid,
-                "status": msgspec.structs.asdict(ingest) if ingest else None,
-            },
+            "ingester": self.ingester.told(),
         }
 
     async def _listen(self) -> None:
@@ -191,7 +185,7 @@ class Gateway:
                 "callgate_connections_open", frontend.listener.open, frontend=frontend.name
             )
         self._tell_journal()
-        await asyncio.to_thread(self._tell_ingester)
+        await asyncio.to_thread(self.ingester.look)
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
             await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)
@@ -203,11 +197,6 @@ class Gateway:
         self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._syncs[0])
         self.metrics.inc("callgate_journal_sync_failures_total", failed - self._syncs[1])
         self._syncs = (late, failed)
-
-    def _tell_ingester(self) -> None:
-        if told := read_status(self.settings.state_dir):
-            self.metrics.set("callgate_ingester_failing", bool(told.error))
-            self.metrics.set("callgate_ingester_backlog_bytes", told.backlog)
 
 
 def _tell_death(task: asyncio.Task[None]) -> None:

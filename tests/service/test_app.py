@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -22,13 +23,16 @@ from gateway.app.gateway import Gateway
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
 from gateway.app.state import load_emergencies, owned, save_emergencies
+from gateway.attempts.ingest import ingest_once
+from gateway.attempts.model import Attempt
 from gateway.attempts.query import AttemptFilter
 from gateway.attempts.store import AttemptStore
 from gateway.control import ControlClient
-from gateway.entries import Asked
-from gateway.errors import ConfigError
+from gateway.entries import Asked, Change, EntryStore
+from gateway.errors import ConfigError, ControlError, StoreError
 from gateway.metrics import Metrics
 from gateway.pbx.asterisk import screen_path
+from gateway.protocols.agi_client import AgiClient, Channel, environment
 from gateway.settings import Settings
 from tests.fakes.asterisk import agi_call
 from tests.fakes.freeswitch import channel_data, esl_call
@@ -138,6 +142,22 @@ async def running(place: Place) -> AsyncIterator[Process]:
         if process.process.returncode is None:
             process.process.kill()
         await process.process.communicate()
+
+
+def stored(place: Place) -> list[Attempt]:
+    """What was journaled before a stop, newest first."""
+    store = AttemptStore(place.state / "attempts.db")
+    try:
+        ingest_once(place.state / "journal", store)
+        return store.query(AttemptFilter(), limit=100)
+    finally:
+        store.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONG):
+        while not condition():  # noqa: ASYNC110 - the state of another task, which has no event
+            await asyncio.sleep(0.01)
 
 
 async def verdict(port: int, caller: str) -> str:
@@ -285,19 +305,125 @@ async def embedded(place: Place) -> AsyncIterator[Gateway]:
 
 
 async def test_a_call_that_is_being_answered_may_end_when_the_gateway_stops(place: Place) -> None:
-    async with embedded(place) as gateway:
-        host, port = gateway.fastagi.address
-        reader, writer = await asyncio.open_connection(host, port)
-        writer.write(b"agi_network: yes\n")
-        await writer.drain()
-        while not gateway.fastagi.listener.open:  # noqa: ASYNC110 - the accept has no event
-            await asyncio.sleep(0)
-    assert gateway.fastagi.listener.open == 0
-    assert gateway.metrics.value("callgate_draining") == 1
-    writer.close()
+    """Half of what Asterisk tells comes before the stop, the rest when nobody else may call."""
+    place.config.write_text('agi: {listen: "127.0.0.1:0", deadline: 30s}\nesl: {listen: off}\n')
+    stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(run(place.settings, stop, ready=started.set_result))
+    gateway = await started
+    host, port = gateway.fastagi.address
+    path = screen_path("inbound", "main", "", "+33162000000", "+33140000000")
+    told = environment(f"agi://{host}:{port}/{path}", Channel())
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(told[:100])
+    await until(lambda: gateway.fastagi.listener.open == 1)
+    stop.set()
+    await until(lambda: gateway.metrics.value("callgate_draining") == 1)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, port)
-    del reader
+    writer.write(told[100:])
+    client = AgiClient()
+    writer.write(client.receive(await reader.readline()))
+    assert await reader.read() == b""
+    assert client.variables["CALLGATE_VERDICT"] == "block"
+    await task
+    writer.close()
+    [attempt] = stored(place)
+    assert (attempt.id, attempt.delivery) == (client.variables["CALLGATE_ATTEMPT"], "confirmed")
+
+
+async def test_a_start_that_fails_or_is_broken_off_keeps_the_call_back_windows(
+    place: Place,
+) -> None:
+    kept = {"main": 1_800_000_000.0}
+    place.state.mkdir()
+    save_emergencies(place.state, kept)
+    stop = asyncio.Event()
+    stop.set()
+    await run(place.settings, stop)
+    assert load_emergencies(place.state) == kept
+    place.policy.write_text("surprise: 1\n")
+    with pytest.raises(ConfigError):
+        await run(place.settings, asyncio.Event())
+    assert load_emergencies(place.state) == kept
+
+
+async def test_a_reload_that_is_asked_for_during_the_start_comes_after_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, int]] = []
+
+    def noted(notifier: Notifier, message: str) -> None:
+        del notifier
+        said.append((message.partition("\n")[0], len(gateways[0].listeners())))
+
+    gateways: list[Gateway] = []
+    original = Gateway.start
+
+    async def start(gateway: Gateway) -> None:
+        gateways.append(gateway)
+        reload.set()
+        await original(gateway)
+
+    monkeypatch.setattr(Notifier, "_send", noted)
+    monkeypatch.setattr(Gateway, "start", start)
+    stop, reload = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(run(place.settings, stop, reload=reload))
+    await until(lambda: len(said) == 3)
+    stop.set()
+    await task
+    assert [what.partition("=")[0] for what, _ in said] == [
+        *("READY", "RELOADING", "READY", "STOPPING"),
+    ]
+    assert said[0] == ("READY=1", 3), "every listener is open before anything is said"
+
+
+async def test_a_gateway_screens_on_broken_managed_entries_and_refuses_changes(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.state.mkdir()
+    (place.state / "entries.db").write_bytes(b"no database" * 1000)
+    looks: list[None] = []
+    original = Gateway._look
+
+    async def look(gateway: Gateway) -> None:
+        await original(gateway)
+        looks.append(None)
+
+    monkeypatch.setattr("gateway.app.gateway.BEAT", 0.01)
+    monkeypatch.setattr(Gateway, "_look", look)
+    async with embedded(place) as gateway:
+        _, port = gateway.fastagi.address
+        assert await verdict(port, "+33162000000") == "block"
+        status = await place.ask(ControlClient.status)
+        assert "not a database" in status["policy"]["degraded"]
+        with pytest.raises(ControlError, match=r"no entry can be changed: .*not a database"):
+            await place.ask(lambda client: client.add([Asked(number="+33611111111")]))
+        await until(lambda: len(looks) > 5)
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [text for text in said if "not a database" in text] == [said[0]]
+    assert (place.state / "entries.db").read_bytes() == b"no database" * 1000
+
+
+async def test_a_change_that_is_not_in_force_yet_is_answered_with_a_warning(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes_since = EntryStore.changes_since
+
+    def unreadable(store: EntryStore, rev: int, limit: int | None = None) -> list[Change]:
+        if found := changes_since(store, rev, limit):
+            raise StoreError("managed entries: disk I/O error")
+        return found
+
+    async with embedded(place) as gateway:
+        _, port = gateway.fastagi.address
+        with monkeypatch.context() as broken:
+            broken.setattr(EntryStore, "changes_since", unreadable)
+            [answer] = await place.ask(lambda client: client.add([Asked(number="+33611111111")]))
+        assert answer["status"] == "added"
+        assert "not in force yet" in answer["warning"]
+        managed = "callgate_policy_managed_revision"
+        await until(lambda: gateway.metrics.value(managed) == 1)
+        assert await verdict(port, "+33611111111") == "block"
 
 
 async def test_an_address_in_use_is_said_plainly(place: Place) -> None:

@@ -57,6 +57,21 @@ def test_an_own_limit_is_restored_after_the_deadline_too(bench: Bench, turned: P
         assert bench("unlimited", "unlimited") == "0"
 
 
+@pytest.mark.parametrize("extension", ["short", "bare"])
+def test_an_own_limit_before_the_deadline_ends_the_call_as_it_would_without(
+    bench: Bench, turned: Pbx, extension: str
+) -> None:
+    with StandIn(silent) as gateway:
+        turned.ask(gateway.address)
+        found = bench(extension, "T" if extension == "short" else "bare")
+        assert found == {"short": "T in bench", "bare": "ended"}[extension]
+
+
+@pytest.mark.usefixtures("allowing")
+def test_an_own_limit_before_the_deadline_is_kept(bench: Bench) -> None:
+    assert bench("near", "near") == "allow kept"
+
+
 @pytest.mark.usefixtures("allowing")
 def test_what_is_dialled_inherits_the_attempt_and_whom_it_was_for(bench: Bench) -> None:
     assert bench("marks-0612000009", "marks") == f"{NUMBER} abc"
@@ -123,6 +138,13 @@ def test_a_list_may_have_a_branch_of_its_own(
         assert place("carrier", DID).outcome.statuses == statuses
 
 
+def test_an_emergency_number_behind_codes_goes_out_without_a_gateway(
+    bench: Bench, pbx: Pbx
+) -> None:
+    pbx.ask(f"127.0.0.1:{free_port()}")
+    assert bench("coded", "coded") == "emergency"
+
+
 def test_a_branch_may_redirect_the_call(place: Place, pbx: Pbx) -> None:
     with StandIn(answering(BLOCK | {"CALLGATE_LIST": "redirected"})) as gateway:
         pbx.ask(gateway.address)
@@ -136,11 +158,6 @@ def test_the_outcome_of_an_earlier_call_is_not_taken_for_this_one(
 ) -> None:
     turned.ask(f"127.0.0.1:{free_port()}")
     assert bench("stale", "stale") == "||||||"
-
-
-def test_star_32_knows_who_called_last(place: Place, pbx: Pbx) -> None:
-    place("bench", "remember")
-    assert "+33612000000" in pbx.command("database get callgate-last 1001")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from tests.asterisk.pbx import Pbx, free_port
 
 DID = "+33140000000"
 CALLER = "+33612777001"
+GERMAN = "+49301234567"
 
 
 @pytest.fixture
@@ -28,11 +30,27 @@ def test_30_blocks_a_number_and_31_unblocks_it(place: Place) -> None:
     assert place("carrier", DID, CALLER).reached == [DID]
 
 
-@pytest.mark.usefixtures("quiet")
-def test_32_blocks_the_last_caller(place: Place, pbx: Pbx) -> None:
-    pbx.command(f"database put callgate-last 1001 {CALLER}")
+def test_32_blocks_the_last_caller_as_its_trunk_wrote_it(place: Place, quiet: Gateway) -> None:
+    place("bench", "german", "0301234567")
     assert place("phone", "*32").outcome.answered
-    assert place("carrier", DID, CALLER).outcome.statuses == [100, 603]
+    assert [entry["text"] for entry in json.loads(quiet.run("list", "--json"))] == [GERMAN]
+    assert place("carrier", DID, GERMAN).outcome.statuses == [100, 603]
+
+
+def test_32_after_a_call_from_inside_blocks_nobody(place: Place, pbx: Pbx, quiet: Gateway) -> None:
+    place("bench", "german", "0301234567")
+    place("bench", "inside", "1002")
+    since = len(pbx.log)
+    place("phone", "*32")
+    assert 'status "refused"' in pbx.wait_for_log("did not block", since)
+    assert json.loads(quiet.run("list", "--json")) == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_31_does_not_thank_for_a_number_that_stays_blocked(place: Place, pbx: Pbx) -> None:
+    since = len(pbx.log)
+    place("phone", "*310612999001")
+    assert 'status "refused"' in pbx.wait_for_log("did not unblock", since)
 
 
 def test_a_code_is_told_apart_by_who_dialled_it(place: Place, quiet: Gateway) -> None:

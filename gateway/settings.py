@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, PrivateAttr, WithJsonSchema, field_validator
 
 from gateway.errors import ConfigError, Fault
-from gateway.yamlfile import Document, read_yaml
+from gateway.yamlfile import Document, read_yaml, shown
 from gateway.yamlmodel import (
     Count,
     Digits,
@@ -231,13 +231,13 @@ class Settings(Section):
             data = path.read_bytes()
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
-            raise ConfigError([Fault(str(path), 0, 0, "", message)]) from None
+            raise ConfigError([Fault(shown(path), 0, 0, "", message)]) from None
         return cls.parse(data, path, environ)
 
     @classmethod
     def parse(cls, data: bytes, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         """Settings from the bytes of a file that lies at ``path``. Raises ConfigError."""
-        document = read_yaml(data, path.name)
+        document = read_yaml(data, shown(path))
         if document.value is None:
             document.value = {}
         settings, faults = validate(document, cls)

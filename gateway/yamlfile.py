@@ -9,7 +9,9 @@ nodes, because composing recurses in C and a deeply nested file would crash the 
 from __future__ import annotations
 
 import bisect
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -127,6 +129,16 @@ def read_yaml(data: bytes, file: str) -> Document:
     return document
 
 
+def shown(path: Path) -> str:
+    """A path as people name it from where they are: relative when it is below this folder."""
+    try:
+        here, absolute = Path.cwd(), path.absolute()
+    except OSError:  # this folder is gone
+        return str(path)
+    below = len(here.parts) > 1 and absolute.is_relative_to(here)
+    return os.path.normpath(absolute.relative_to(here) if below else path)
+
+
 def decode_utf8(data: bytes, file: str) -> str:
     """The text of a file, without its byte order mark. Raises ConfigError when it is not UTF-8."""
     try:
@@ -148,9 +160,17 @@ def _syntax_fault(error: yaml.YAMLError, text: str, file: str) -> Fault:
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     if mark and text[mark.index : mark.index + 1] == "\t":
         return Fault(file, line, column, "", "a tab; YAML is indented with spaces")
+    return Fault(file, line, column, "", f"not YAML: {_problem(error)}")
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """What the parser says. It stops where it can no longer go on, often after what is wrong."""
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
-    problem = " ".join(part for part in parts if part)
-    return Fault(file, line, column, "", f"not YAML: {problem or error}")
+    problem = " ".join(part for part in parts if part) or str(error)
+    mark, begun = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    if mark and begun and begun.line < mark.line:
+        problem += f" that began on line {begun.line + 1}"
+    return f"{problem} (here or just before)" if mark and mark.line else problem
 
 
 class _Refused(Exception):

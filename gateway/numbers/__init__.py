@@ -15,6 +15,7 @@ from gateway.numbers.entries import (
     read_prefix_entry,
     read_short_entry,
     read_starred_entry,
+    read_starred_entry,
 )
 from gateway.numbers.facts import (
     REGIONS,
@@ -50,6 +51,7 @@ __all__ = [
     "read_number_entry",
     "read_prefix_entry",
     "read_short_entry",
+    "read_starred_entry",
     "read_starred_entry",
     "region_of",
     "type_of",

@@ -35,6 +35,7 @@ _FAULTS: dict[int, str] = {
     ValidationResult.TOO_LONG: "is too long for +{}",
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks the area code of +{} (is it a prefix?)",
 }
+_ANY_FORM = "all of it, with + and the country code"
 _PREFIXES = (ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
 
 
@@ -57,7 +58,7 @@ def read_number_entry(text: str, region: str | None) -> str:
         and (e164 := international(digits))
     ):
         return e164
-    digits, rules = _explicit(text, region)
+    digits, rules = _explicit(text, region, whole=True)
     e164 = international(digits) if rules is None else national(digits, rules.region, False)
     if not e164:
         raise BadEntry(_impossible(text, digits if rules is None else rules.code + digits))
@@ -66,9 +67,24 @@ def read_number_entry(text: str, region: str | None) -> str:
 
 def read_prefix_entry(text: str, region: str | None) -> str:
     """Digits that E.164 numbers begin with, normalised as text; raises ``BadEntry``."""
+    if text.endswith("*"):
+        raise BadEntry(f"{text!r} ends in *: a prefix is written without it here")
+    return _read_prefix(text, region)
+
+
+def read_starred_entry(text: str, region: str | None) -> str:
+    """The same of a prefix that is told by the star at its end: ``+33162*``."""
+    begins = text.rstrip("* ")
+    if not begins:
+        raise BadEntry(f"{text!r} would be every number: write how they begin, as +33162*")
+    return _read_prefix(begins, region)
+
+
+def _read_prefix(text: str, region: str | None, *, whole: bool = False) -> str:
+    """``whole``: whoever wrote it may as well have meant a number or short code."""
     digits = text[1:]
     if text[:1] != "+" or not digits.isdigit() or not digits.isascii():
-        digits, rules = _explicit(text, region)
+        digits, rules = _explicit(text, region, whole=whole)
         if rules is not None:
             digits = rules.code + _textual(text, digits, rules)
     return _prefix(text, digits)
@@ -89,11 +105,11 @@ def infer_entry(text: str, region: str | None) -> Inferred:
     """
     text = text.strip()
     if text.endswith("*"):
-        return Inferred("prefix", read_prefix_entry(text.rstrip("* "), region))
+        return Inferred("prefix", read_starred_entry(text, region))
     try:
         digits = read_number_entry(text, region)
     except BadEntry as fault:
-        digits = read_prefix_entry(text, region)
+        digits = _read_prefix(text, region, whole=True)
         if len(digits) < 4 or length_reason(digits) in _PREFIXES:
             return Inferred("prefix", digits)
         return Inferred("number", digits, str(fault))
@@ -102,15 +118,18 @@ def infer_entry(text: str, region: str | None) -> Inferred:
     return Inferred("number", digits, f"+{digits} is in no range that is known to be in use")
 
 
-def _explicit(text: str, region: str | None) -> tuple[str, Rules | None]:
-    """Digits behind ``+``, or digits as dialled in a region whose rules come with them."""
+def _explicit(text: str, region: str | None, *, whole: bool) -> tuple[str, Rules | None]:
+    """Digits behind ``+``, or digits as dialled in a region whose rules come with them.
+
+    ``whole``: a number may be meant, so that only a number that is possible is proposed.
+    """
     cleaned, context, _ = clean(text)
     if context and cleaned.isdigit():
         return context + cleaned, None
     if cleaned[:1] == "+":
         return _behind_plus(text, cleaned[1:]), None
     if not cleaned.isdigit():
-        raise BadEntry(f"{text!r} is no phone number: write it as +33123456789")
+        raise BadEntry(_unreadable(text))
     name = known_region(region)
     if behind := after_international_prefix(cleaned, name):
         return _behind_plus(text, behind), None
@@ -118,32 +137,49 @@ def _explicit(text: str, region: str | None) -> tuple[str, Rules | None]:
         raise BadEntry(f"{text!r} has nothing after the international prefix")
     if name is None:
         raise BadEntry(f"{text!r} needs a region or a +: write {_proposal(cleaned, None)}")
-    return _national_digits(text, cleaned, rules_of_region(name))
+    return _national_digits(text, cleaned, rules_of_region(name), whole)
 
 
-def _national_digits(text: str, digits: str, rules: Rules) -> tuple[str, Rules]:
+def _national_digits(text: str, digits: str, rules: Rules, whole: bool) -> tuple[str, Rules]:
     trunk = rules.trunk and digits.startswith(rules.trunk)
     if rules.region in TRANSFORMED and trunk:
         raise BadEntry(
             f"{text!r} has a national prefix, which is ambiguous in {rules.region}: "
-            f"write {_proposal(digits, rules)}"
+            f"write {_proposal(digits, rules, whole)}"
         )
     nanp = rules.code == "1" and len(digits) == 10
     zero = rules.region in ZERO_KEPT and digits[0] == "0"
     if not (trunk or nanp or zero):
-        short = ", or list it as a short number" if len(digits) <= _SHORT else ""
         raise BadEntry(
             f"{text!r} has neither +, international prefix nor trunk prefix: "
-            f"write {_proposal(digits, rules)}{short}"
+            + _advice(digits, rules, whole)
         )
     return digits, rules
+
+
+def _advice(digits: str, rules: Rules, whole: bool) -> str:
+    """What to write instead; few digits may be a short code, which is not the region's prefix."""
+    found = _proposal(digits, rules, whole)
+    if len(digits) > _SHORT:
+        return f"write {found}"
+    kind = "short" if whole else "short_prefix"
+    short = f"a short code is of the type {kind} (--type {kind})"
+    return f"{short}; a prefix begins with +" if found == _ANY_FORM else f"write {found}; {short}"
+
+
+def _unreadable(text: str) -> str:
+    if "*" in text.rstrip("* "):
+        return f"{text!r} is no phone number: there is a * in it"
+    if text.rstrip().endswith("*"):
+        return f"{text!r} is no phone number: what ends in * is a prefix"
+    return f"{text!r} is no phone number: write it as +33123456789"
 
 
 def _behind_plus(text: str, digits: str) -> str:
     if not digits:
         raise BadEntry(f"{text!r} has nothing after +")
     if not digits.isdigit():
-        raise BadEntry(f"{text!r} is no phone number: write it as +33123456789")
+        raise BadEntry(_unreadable(text))
     return digits
 
 
@@ -187,14 +223,15 @@ def _without_kept_trunk(text: str, rest: str, rules: Rules) -> str:
     return rules.code + shorter
 
 
-def _proposal(digits: str, rules: Rules | None) -> str:
-    """The ``+`` form that was probably meant."""
+def _proposal(digits: str, rules: Rules | None, whole: bool = False) -> str:
+    """The ``+`` form that was probably meant; of a whole number, only one that is possible."""
     found = international(digits)
     if rules is None:
         return "+" + found if found else "+ and the country code before it"
     bare = digits.startswith(rules.code) and len(digits) > len(rules.code)
     guess = digits if bare else rules.code + digits.removeprefix(rules.trunk)
-    return "+" + (national(digits, rules.region, True) or found or guess)
+    possible = national(digits, rules.region, True) or found
+    return _ANY_FORM if whole and not possible else "+" + (possible or guess)
 
 
 def _impossible(text: str, digits: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import BadEntry, ConfigError, Fault
-from gateway.numbers import read_number_entry, read_prefix_entry
+from gateway.numbers import read_number_entry, read_prefix_entry, read_starred_entry
 from gateway.policy.index import Bulk
 from gateway.policy.model import Entry, EntryKind, Origin
 from gateway.yamlfile import decode_utf8
@@ -81,7 +81,7 @@ class ListFile:
                 continue
             try:
                 if entry[-1] == "*":
-                    prefixes.add(read_prefix_entry(entry[:-1].rstrip(), region), line)
+                    prefixes.add(read_starred_entry(entry, region), line)
                 else:
                     numbers.add(read_number_entry(entry, region), line)
             except BadEntry as error:
@@ -91,9 +91,7 @@ class ListFile:
     def _read_csv(self, text: str) -> None:
         rows = _csv_rows(text, self.file)
         header = next(rows, None)
-        if header is None:
-            raise ConfigError([Fault(self.file, 1, 0, "", "the header is missing")])
-        places = self._columns(*header)
+        places = self._columns(*(header or (1, ())))
         plain = {EntryKind.NUMBER: _Plain(), EntryKind.PREFIX: _Plain()}
         for line, row in rows:
             if any(cell.strip() for cell in row):
@@ -102,6 +100,9 @@ class ListFile:
 
     def _columns(self, line: int, header: Sequence[str]) -> dict[str, int]:
         names = [cell.strip().lower() for cell in header]
+        if not set(names) & set(COLUMNS):
+            missing = f"the header is missing: a line that names {either(COLUMNS)}"
+            raise ConfigError([Fault(self.file, line, 0, "", missing)])
         faults = [
             Fault(self.file, line, 0, name, f"unknown column{suggestion(name, COLUMNS)}")
             for name in dict.fromkeys(names)

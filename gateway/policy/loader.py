@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.errors import ConfigError, Fault
@@ -20,7 +20,7 @@ from gateway.policy.files import FileStamp, Unreadable, read_stable, revision_of
 from gateway.policy.index import build_index
 from gateway.policy.listfile import ListFile
 from gateway.policy.model import Emergency, Entry, OnError, Policy
-from gateway.yamlfile import KeyPath, read_yaml
+from gateway.yamlfile import KeyPath, read_yaml, shown
 from gateway.yamlmodel import capped, validate
 
 _STAND_INS = {"action": "block"}
@@ -74,9 +74,23 @@ def load(
     with every fault that was found.
     """
     try:
+        return _load(path, managed, managed_seq, force)
+    except ConfigError as error:
+        raise ConfigError(_from_here(error.faults, path.parent)) from None
+
+
+def _from_here(faults: Iterable[Fault], folder: Path) -> list[Fault]:
+    """Faults that name their file as whoever reads them finds it. Entries keep the short name."""
+    return [
+        replace(fault, file=shown(folder / fault.file)) if fault.file else fault for fault in faults
+    ]
+
+
+def _load(path: Path, managed: Iterable[Entry], managed_seq: int, force: bool) -> Loaded:
+    try:
         data, stamp = read_stable(path, path.name)
     except Unreadable as error:
-        raise ConfigError([Fault(str(path), 0, 0, "", str(error))]) from None
+        raise ConfigError([Fault(path.name, 0, 0, "", str(error))]) from None
     made = _assembled(data, path.name)
     reading = _Reading(path.parent)
     for use in made.file_uses:
@@ -93,7 +107,7 @@ def load(
         policy=_policy(made, reading, active, revision_of(stamps, managed_seq)),
         files=stamps,
         counts=counts,
-        warnings=tuple(warnings),
+        warnings=tuple(_from_here(warnings, path.parent)),
         confirmed=frozenset(made.confirmed),
     )
 

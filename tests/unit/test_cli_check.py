@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.cli.environment import Environment
+from gateway.errors import ControlError
 
 POLICY = """
 timezone: Europe/Paris
@@ -35,7 +37,8 @@ lists:
 
 
 @pytest.fixture
-def policy(tmp_path: Path) -> Path:
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "policy.yaml").write_text(POLICY)
     return tmp_path / "policy.yaml"
 
@@ -186,3 +189,41 @@ def test_explain_as_json_is_the_verdict_with_its_steps(policy: Path) -> None:
 def test_what_a_caller_wrote_cannot_run_on_the_terminal(policy: Path) -> None:
     result = run("check", "--policy", str(policy), "\x1b[31mred")
     assert "\x1b" not in result.output
+
+
+class Running:
+    """A running gateway that says of its policy what it was made with."""
+
+    def __init__(self, **policy: str) -> None:
+        self.policy = policy
+
+    def status(self, *, timeout: float) -> dict[str, Any]:
+        assert timeout <= 1
+        if not self.policy:
+            raise ControlError("it does not answer")
+        return {"policy": self.policy}
+
+
+@pytest.mark.parametrize("command", ["check", "explain"])
+@pytest.mark.parametrize(
+    ("gateway", "warning"),
+    [
+        (
+            Running(degraded="the last reload failed", revision="abc+1"),
+            "warning: the gateway is degraded and runs abc+1: the last reload failed\n",
+        ),
+        (Running(degraded="", revision="abc+1"), ""),
+        (Running(), ""),
+        (None, ""),
+    ],
+)
+def test_that_a_gateway_runs_another_policy_is_said(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    gateway: Running | None,
+    warning: str,
+) -> None:
+    monkeypatch.setattr(Environment, "gateway", lambda _: gateway)
+    result = run("--config", str(config), command, "+33162000000")
+    assert (result.exit_code, result.stderr) == (0, warning)

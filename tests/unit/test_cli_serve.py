@@ -70,4 +70,4 @@ def test_settings_with_faults_exit_with_2(config: Path) -> None:
     (config / "config/callgate.yaml").write_text("stat: here\n")
     result = run("serve")
     assert result.exit_code == 2
-    assert "error: callgate.yaml:1:1: stat" in result.output
+    assert "error: config/callgate.yaml:1:1: stat" in result.output

@@ -160,8 +160,17 @@ def test_csv_faults_name_line_and_column() -> None:
     ]
 
 
+def test_a_star_alone_is_refused_and_a_number_s_star_is_named() -> None:
+    assert faults("*\n") == ["x.txt:1: '*' would be every number: write how they begin, as +33162*"]
+    assert faults("number\n+33163*\n", "x.csv") == [
+        "x.csv:2: number: '+33163*' is no phone number: what ends in * is a prefix"
+    ]
+
+
 def test_a_csv_header_must_name_its_columns() -> None:
-    assert faults("", "x.csv") == ["x.csv:1: the header is missing"]
+    missing = "the header is missing: a line that names 'number', 'prefix', 'reason' or 'expires'"
+    assert faults("", "x.csv") == [f"x.csv:1: {missing}"]
+    assert faults("+33123456789;+33123456790", "x.csv") == [f"x.csv:1: {missing}"]
     assert faults("number,expire,number", "x.csv") == [
         "x.csv:1: expire: unknown column; did you mean 'expires'?",
         "x.csv:1: number: the header names this column twice",

@@ -38,7 +38,9 @@ BAD = sorted((POLICIES / "bad").glob("*.yaml"))
 
 
 @pytest.fixture
-def policy(tmp_path: Path) -> Path:
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A policy in the folder where people are, so that its faults name it shortly."""
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "policy.yaml"
 
 
@@ -66,7 +68,8 @@ def test_a_good_policy_loads(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", BAD, ids=stem)
-def test_a_bad_policy_gives_exactly_its_report(path: Path) -> None:
+def test_a_bad_policy_gives_exactly_its_report(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert str(caught.value) + "\n" == path.with_suffix(".txt").read_text()
@@ -253,6 +256,23 @@ def test_an_unreadable_file_is_a_fault_wherever_it_is_named(policy: Path) -> Non
     ]
 
 
+def test_faults_name_their_files_as_seen_from_the_working_folder(
+    policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (policy.parent / "config/lists").mkdir(parents=True)
+    (policy.parent / "config/lists/a.txt").write_text("nobody\n")
+    policy = policy.parent / "config/policy.yaml"
+    text = "default: alow\nlists: {a: {action: block, files: [lists/a.txt]}}\n"
+    inside = [fault.partition(":")[0] for fault in faults(policy, text)]
+    monkeypatch.chdir(policy.parent / "lists")
+    outside = [fault.partition(":")[0] for fault in faults(policy, text)]
+    assert inside == ["config/policy.yaml", "config/lists/a.txt"]
+    assert outside == [str(policy), "a.txt"]
+    (policy.parent / "lists/a.txt").write_text("+33123456789\n")
+    good = loaded(policy, text.replace("alow", "allow"))
+    assert good.policy.lists[0].origin.file == "policy.yaml"
+
+
 def test_a_path_that_cannot_be_one_is_a_fault(policy: Path) -> None:
     (fault,) = faults(policy, 'lists: {a: {action: block, files: ["a\\0b"]}}')
     assert fault == "policy.yaml:1:36: lists.a.files[0]: a\\x00b is no path"
@@ -363,7 +383,7 @@ KEYS = st.sampled_from(
     """timezone numbering region trunks strip extensions emergency extra callback_window default
     on_error inbound lists action direction party campaigns response expires mode binding
     numbers prefixes short short_prefixes files match type anonymous dids contacts number
-    prefix reason confirm may_be_empty blacklist a b""".split()  # noqa: SIM905
+    prefix reason confirm may_be_empty drop_active blacklist a b""".split()  # noqa: SIM905
 )
 WORDS = st.sampled_from(
     """~ +33162 +33123456789 0162 FR block allow true a blacklist 30m 603 2030-01-31 UTC

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from gateway.numbers import (
     read_number_entry,
     read_prefix_entry,
     read_short_entry,
+    read_starred_entry,
 )
 
 
@@ -55,7 +57,11 @@ def test_a_number_entry_becomes_e164(text: str, region: str | None, digits: str)
         ("33123456789", "FR", "write +33123456789"),
         ("447911123456", "FR", "write +447911123456"),
         ("612345678", "ES", "write +34612345678"),
-        ("3179", "FR", "or list it as a short number"),
+        ("3179", "FR", "a short code is of the type short (--type short); a prefix begins with +"),
+        ("112", "FR", "trunk prefix: a short code is of the type short"),
+        ("123456", "LU", "write +352123456; a short code is of the type short"),
+        ("99001234", "FR", "write all of it, with + and the country code"),
+        ("+33163*", "FR", "what ends in * is a prefix"),
         ("0123456789", None, "needs a region or a +"),
         ("33123456789", None, "needs a region or a +: write +33123456789"),
         ("01115 2345 6789", "AR", "ambiguous in AR: write +5491123456789"),
@@ -117,7 +123,9 @@ def test_a_prefix_entry_is_normalised_as_text(text: str, region: str | None, dig
 @pytest.mark.parametrize(
     ("text", "region", "words"),
     [
-        ("162", "FR", "write +33162"),
+        ("162", "FR", "write +33162; a short code is of the type short_prefix"),
+        ("+33163*", "FR", "ends in *: a prefix is written without it here"),
+        ("+33*1", "FR", "there is a * in it"),
         ("33162", "FR", "write +33162"),
         ("212", "US", "write +1212"),
         ("0", "FR", "nothing after the"),
@@ -175,6 +183,20 @@ def test_short_entries_are_bare_digits() -> None:
 )
 def test_number_or_prefix_is_inferred(text: str, region: str | None, inferred: Inferred) -> None:
     assert infer_entry(text, region) == inferred
+
+
+@pytest.mark.parametrize("text", ["15", "112", "3179"])
+def test_a_short_code_is_not_taken_for_the_beginning_of_a_number(text: str) -> None:
+    with pytest.raises(BadEntry, match="--type short") as fault:
+        infer_entry(text, "FR")
+    assert "+33" not in str(fault.value)
+
+
+@pytest.mark.parametrize("read_it", [read_starred_entry, infer_entry])
+def test_a_star_alone_would_be_every_number(read_it: Callable[[str, None], object]) -> None:
+    with pytest.raises(BadEntry, match="would be every number"):
+        read_it("*", None)
+    assert read_starred_entry("+33162 *", None) == "33162"
 
 
 def test_what_is_neither_valid_nor_short_is_a_number_with_a_warning() -> None:

@@ -20,10 +20,20 @@ from gateway.settings import (
     Settings,
     parse_address,
 )
+from gateway.yamlfile import shown
 from gateway.yamlmodel import parse_duration, parse_size
 
 ROOT = Path(__file__).parents[2]
 HERE = Path("/etc/callgate/callgate.yaml")
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Faults are told as seen from the folder of the settings, whatever machine this is."""
+    monkeypatch.setattr(
+        "gateway.settings.shown", lambda path: path.name if path == HERE else shown(path)
+    )
+    monkeypatch.chdir(tmp_path)
 
 
 def settings(text: str, **environ: str) -> Settings:

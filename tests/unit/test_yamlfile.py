@@ -118,8 +118,17 @@ def test_a_key_that_is_a_mapping_is_a_fault_and_its_value_is_dropped() -> None:
 def test_faults_before_broken_syntax_are_in_the_report() -> None:
     assert refused(b"a: 1\na: 2\nb: [\n") == [
         "x.yaml:2:1: a: duplicate key; it is also on line 1",
-        "x.yaml:4:1: not YAML: did not find expected node content while parsing a flow node",
+        "x.yaml:4:1: not YAML: did not find expected node content while parsing a flow node "
+        "(here or just before)",
     ]
+
+
+def test_broken_syntax_names_where_it_began() -> None:
+    assert refused(b"a:\n  b: [1, 2\n  c: 3\n") == [
+        "x.yaml:3:4: not YAML: did not find expected ',' or ']' while parsing a flow sequence "
+        "that began on line 2 (here or just before)"
+    ]
+    assert refused(b"a: b: c\n")[0].endswith("are not allowed in this context")
 
 
 def test_an_alias_stands_for_the_value_that_it_names() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.policy.model import Verdict
 
 UNMET = 1
+STATUS_SECONDS = 1.0
+"""How long a running gateway may take to say what it runs."""
 
 
 def call_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,6 +87,8 @@ def check_command(
     NUMBER is the remote party: the caller of an inbound call, the callee of an outbound one.
     """
     policy = environment.load(draft).policy
+    if draft is None:
+        _warn_if_degraded(environment)
     from gateway.policy.decide import decide
 
     asked = _call(call, policy.timezone)
@@ -105,6 +109,8 @@ def explain_command(
 ) -> None:
     """Tell every step that leads to the verdict of a call with NUMBER, in words."""
     policy = environment.load(draft).policy
+    if draft is None:
+        _warn_if_degraded(environment)
     from gateway.policy.explain import explain
 
     asked = _call(call, policy.timezone)
@@ -114,6 +120,20 @@ def explain_command(
         return
     for number, step in enumerate(told.steps, 1):
         click.echo(f"{number:>2}. {step}")
+
+
+def _warn_if_degraded(environment: Environment) -> None:
+    """A gateway that runs another policy than the configured one decides otherwise, perhaps."""
+    from gateway.errors import ControlError
+
+    try:
+        gateway = environment.gateway()
+        policy = gateway.status(timeout=STATUS_SECONDS)["policy"] if gateway else {}
+    except ControlError:
+        return  # it may not be asked, or hangs; that is for `status` to say
+    if why := policy.get("degraded"):
+        runs = f"the gateway is degraded and runs {policy['revision']}"
+        click.echo(f"warning: {runs}: {why}", err=True)
 
 
 def _call(options: dict[str, Any], zone: str) -> Call:

@@ -45,8 +45,8 @@ class ControlClient:
         """``version`` and ``pid`` of the gateway."""
         return dict(self.request(Ping()))
 
-    def status(self) -> dict[str, Any]:
-        return dict(self.request(Status()))
+    def status(self, *, timeout: float = TIMEOUT) -> dict[str, Any]:
+        return dict(self.request(Status(), timeout=timeout))
 
     def reload(self, *, force: bool = False) -> dict[str, Any]:
         """What ``ReloadResult`` holds; a policy that was not loaded is an answer, not an error."""

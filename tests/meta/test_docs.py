@@ -21,7 +21,12 @@ from pydantic import BaseModel
 from gateway.cli import COMMANDS
 from gateway.metrics import METRICS
 from gateway.pbx import variables
-from gateway.policy.document import PolicyDocument
+from gateway.policy.document import (
+    CampaignDocument,
+    ListDocument,
+    MatchDocument,
+    PolicyDocument,
+)
 from gateway.policy.loader import load
 from gateway.policy.model import Reason
 from gateway.settings import Settings
@@ -146,19 +151,65 @@ def test_every_yaml_example_loads(block: Block, tmp_path: Path) -> None:
         Settings.parse(block.text.encode(), tmp_path / "callgate.yaml", {})
 
 
-def dotted(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key of a model, with those of the sections in it."""
+def dotted(model: type[BaseModel], section: str) -> Iterator[tuple[str, str]]:
+    """Every key of a model and of the sections in it, with the heading it belongs under."""
     for name, field in model.model_fields.items():
-        yield f"{prefix}{name}"
+        yield section, name
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from dotted(kind, f"{prefix}{name}.")
+            yield from dotted(kind, section if section.startswith("###") else f"### {name}")
 
 
-@pytest.mark.parametrize("key", [*dotted(Settings), *dotted(PolicyDocument)])
-def test_every_key_is_documented(key: str) -> None:
-    last = key.rpartition(".")[2]
-    assert re.search(rf"`(?:[\w.]+\.)?{last}`|^ *{last}:", TEXT, re.MULTILINE)
+def section(document: Path, heading: str) -> str:
+    """What stands under a heading, up to the next one of any level."""
+    _, found, rest = document.read_text().partition(f"\n{heading}\n")
+    assert found, f"{document.name} has no {heading!r}"
+    return re.split(r"^#{2,} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+CONFIGURATION = ROOT / "docs/configuration.md"
+KEYS = [
+    *dotted(Settings, "## Settings: callgate.yaml"),
+    *dotted(PolicyDocument, "## The policy: policy.yaml"),
+    *dotted(ListDocument, "### lists"),
+    *dotted(MatchDocument, "### match"),
+    *dotted(CampaignDocument, "### campaigns"),
+]
+
+
+@pytest.mark.parametrize(("heading", "key"), KEYS)
+def test_every_key_is_documented_in_the_table_of_its_section(heading: str, key: str) -> None:
+    assert f"\n| `{key}` | " in section(CONFIGURATION, heading)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_no_section_is_empty(document: Path) -> None:
+    """A heading is followed by something; a heading below it will do."""
+    text = re.sub(r"^```.*?^```$", "code", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    parts = re.split(r"^(#+) (.+)$", text, flags=re.MULTILINE)
+    levels, titles, bodies = parts[1::3], parts[2::3], parts[3::3]
+    below = [*levels[1:], ""]
+    for level, title, body, after in zip(levels, titles, bodies, below, strict=True):
+        assert body.strip() or len(after) > len(level), title
+
+
+def test_every_row_of_the_outages_names_tests_that_exist() -> None:
+    lines = section(ROOT / "docs/operations.md", "## Outages").splitlines()
+    rows = [line for line in lines if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), (
+                test
+            )
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=relative)
+def test_the_readme_names_every_document(document: Path) -> None:
+    path = relative(document)
+    assert f"\n| [{path}]({path}) | " in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("metric", [metric.name for metric in METRICS])

@@ -42,8 +42,8 @@ class FreeSwitch:
             "sip_port": self.port,
             "callee_port": callee_port,
             "gateway_port": gateway_port,
-            "rtp_start": 20000 + self.port % 20000 // 2 * 2,
-            "rtp_end": 22000 + self.port % 20000 // 2 * 2,
+            "rtp_start": 10000 + self.port % 8000 // 2 * 2,
+            "rtp_end": 12000 + self.port % 8000 // 2 * 2,
         }
 
     def start(self) -> None:

@@ -7,6 +7,8 @@ ASCII: no text of a caller reaches a terminal raw, and what is no UTF-8 stays as
 Rule: a CSV cell is never a formula. Text that a spreadsheet could take for one (it begins with
 ``=``, ``+``, ``-``, ``@``, a tab, a carriage return or a line feed) gets an apostrophe before it.
 ``+`` and digits only is a phone number and stays as it is: a spreadsheet reads a number there.
+A spreadsheet may also split at semicolons or tabs, and does not see our quotes then: what could be
+a formula behind one of those gets its apostrophe too.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from gateway.attempts.model import Attempt
 FIELDS = ("time", *Attempt.__struct_fields__)
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_WITHIN = re.compile(r"([;\t\r\n][\s\"']*)(?=[=+\-@＝＋－＠])")
 _PHONE = re.compile(r"\+[0-9]+")
 
 
@@ -77,5 +80,6 @@ def _cell(value: object, clean: Callable[[str], str]) -> object:
 
 def safe(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
+    text = _WITHIN.sub(r"\1'", text)
     formula = _FORMULA.match(text) and not _PHONE.fullmatch(text)
     return "'" + text if formula else text

@@ -87,6 +87,9 @@ def attempts_command(
             _follow(store, wanted, limit, printer)
         else:
             printer(_newest(store, wanted, limit), False)
+    except KeyboardInterrupt:
+        if not follow:
+            raise  # to follow until interrupted is what was asked for
     finally:
         store.close()
 
@@ -97,6 +100,7 @@ def _filter(asked: dict[str, Any]) -> AttemptFilter:
     prefix = _bare(asked["prefix"])
     if prefix and not re.fullmatch(r"\+\d+", prefix, re.ASCII):
         raise click.UsageError(f"a prefix is + and digits, such as +33162, not {prefix!r}.")
+    _check_reason(asked["reason"])
     return AttemptFilter(
         number=_bare(asked["number"]),
         prefix=prefix,
@@ -108,6 +112,14 @@ def _filter(asked: dict[str, Any]) -> AttemptFilter:
         since=asked["since"] and asked["since"].timestamp(),
         until=asked["until"] and asked["until"].timestamp(),
     )
+
+
+def _check_reason(reason: str) -> None:
+    from gateway.policy.model import Reason
+
+    reasons = [item.value for item in Reason]
+    if reason and reason not in reasons:
+        raise click.UsageError(f"no reason is {reason!r}; the reasons are {', '.join(reasons)}.")
 
 
 def _bare(number: str) -> str:
@@ -149,7 +161,11 @@ def _follow(
 
 def _print_people(attempts: Iterable[Attempt], live: bool) -> None:
     if not live:
-        print_table([name for name, _ in COLUMNS], map(_cells, attempts))
+        rows = list(map(_cells, attempts))
+        if rows:
+            print_table([name for name, _ in COLUMNS], rows)
+        else:
+            click.echo("no attempts match", err=True)
         return
     widths = [width for _, width in COLUMNS]
     click.echo(_line([name for name, _ in COLUMNS], widths))

@@ -17,7 +17,7 @@ from gateway.cli.output import json_option, local_time, print_json, print_table,
 
 if TYPE_CHECKING:
     from gateway.entries import Asked, ManagedEntry, Op
-    from gateway.policy.model import ListDef
+    from gateway.policy.model import ListDef, Policy
 
 KINDS = ("number", "prefix", "short", "short_prefix")
 BLACKLIST = "blacklist"
@@ -138,28 +138,35 @@ def export_command(environment: Environment, as_yaml: bool, list_name: str) -> N
     click.echo(export_yaml([item.entry for item in entries], lists), nl=False)
 
 
+def _policy(environment: Environment) -> Policy:
+    """The configured policy, else the last good one: a block must not wait for a clean YAML.
+
+    ConfigError when there is neither.
+    """
+    from gateway.errors import ConfigError, StoreError
+    from gateway.policy.generation import open_generation
+
+    try:
+        return environment.load().policy
+    except ConfigError as error:
+        try:
+            kept = open_generation(environment.settings.last_good_dir / "current").policy
+        except StoreError:
+            raise error from None
+        click.echo(f"{error}\nwarning: read under the last good policy", err=True)
+        return kept
+
+
 def _lists(environment: Environment) -> Sequence[ListDef]:
     """What the lists do, also while the policy is broken: entries are wanted then most of all."""
     from gateway.errors import ConfigError
 
     try:
-        return environment.load().policy.lists
+        return _policy(environment).lists
     except ConfigError as error:
-        click.echo(str(error), err=True)
-    return _last_good_lists(environment)
-
-
-def _last_good_lists(environment: Environment) -> Sequence[ListDef]:
-    from gateway.errors import StoreError
-    from gateway.policy.generation import open_generation
-
-    try:
-        lists = open_generation(environment.settings.last_good_dir / "current").policy.lists
-    except StoreError:
-        click.echo("warning: what the lists do is not known; look at each action", err=True)
+        unknown = "warning: what the lists do is not known; look at each action"
+        click.echo(f"{error}\n{unknown}", err=True)
         return ()
-    click.echo("warning: the lists are those of the last good policy", err=True)
-    return lists
 
 
 def _asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: Any) -> list[Asked]:
@@ -176,8 +183,9 @@ def _change(environment: Environment, op: Op, asked: list[Asked]) -> list[dict[s
 
     gateway = environment.gateway()
     if gateway is None:
+        answers = _change_here(environment, op, asked)
         click.echo("no gateway is running: the change is written for its next start", err=True)
-        return _change_here(environment, op, asked)
+        return answers
     return gateway.add(asked) if op is Op.ADD else gateway.remove(asked)
 
 
@@ -186,7 +194,7 @@ def _change_here(environment: Environment, op: Op, asked: list[Asked]) -> list[d
 
     from gateway.entries import told, understand
 
-    policy = environment.load().policy
+    policy = _policy(environment)
     read = [understand(item, op, policy, who=person(), source="cli") for item in asked]
     with environment.entries(create=True) as store:
         assert store is not None

@@ -317,11 +317,14 @@ def test_a_locked_store_is_an_error_and_works_afterwards(
     store.close()
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1+1", "-1", "@x", "\tx", "\rx", "\n=x", "+", "+33x", "＝1"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-1", "@x", "\tx", "\rx", "+", "+33x", "＝1"])
 def test_a_formula_becomes_text(text: str) -> None:
     assert safe(text) == "'" + text
+
+
+def test_a_formula_behind_a_separator_becomes_text_too() -> None:
+    assert safe("\n=x") == "'\n'=x"
+    assert safe('a; "+1') == "a; \"'+1"
 
 
 @pytest.mark.parametrize("text", ["+33162000000", "", "0162", "a=b", "'quoted", "anonymous"])
@@ -341,6 +344,17 @@ def test_csv_has_every_field_and_reads_back() -> None:
     assert row["caller_e164"] == "+33162000000"
     assert row["unknown_scope"] == "true"
     assert json.loads(row["shadow"])["verdict"] == "allow"
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_no_other_separator_finds_a_cell_within_a_cell(separator: str) -> None:
+    out = io.StringIO()
+    name = f'a{separator}=1+1{separator} "=2+2"{separator}b'
+    write_csv([make_attempt("x", caller_name=name)], out, header=False)
+    read = csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=separator)
+    cells = [cell.lstrip() for row in read for cell in row]
+    assert len(cells) > 1
+    assert not [cell for cell in cells if cell.startswith("=")]
 
 
 def test_json_lines_are_ascii_and_keep_what_is_no_utf8() -> None:

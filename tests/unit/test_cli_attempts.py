@@ -151,9 +151,16 @@ def test_a_callers_name_does_not_run_in_a_spreadsheet(config: Path, name: str) -
     assert row["caller_name"] in (f"'{name}", "?=1")
 
 
+def test_nothing_found_is_said(config: Path) -> None:
+    fill(config, attempt(1))
+    result = run(config, "--list", "nowhere")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no attempts match\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--reason", "bogus"), "no reason is 'bogus'; the reasons are emergency, "),
         (("--csv", "--json"), "--csv and --json exclude each other."),
         (("--prefix", "33162"), "a prefix is + and digits, such as +33162"),
         (
@@ -184,3 +191,4 @@ def test_following_shows_the_last_calls_oldest_first_and_then_what_arrives(
     result = run(config, "--json", "--follow")
     shown = [json.loads(line)["id"] for line in result.output.splitlines() if line[:1] == "{"]
     assert shown == ["id-000001", "id-000002", "id-000003"]
+    assert (result.exit_code, result.stderr) == (0, "")

@@ -172,17 +172,38 @@ def test_the_export_of_a_broken_policy_warns_where_an_action_is_not_known(config
     assert load(config.parent / "export.yaml").counts == {"nuisance": 1, "blacklist": 1}
 
 
-def test_the_export_of_a_broken_policy_knows_the_last_good_lists(config: Path) -> None:
-    run(config, "add", "--list", "friends", "+33162")
+def keep_last_good(config: Path) -> None:
     kept = config.parent / "state/last-good/1"
     kept.mkdir(parents=True)
     policy = load(config.parent / "policy.yaml").policy
     save_generation(Generation(policy=policy, written={}, totals={}), kept)
     (kept.parent / "current").symlink_to("1")
+
+
+def test_a_block_does_not_wait_for_a_clean_policy(config: Path) -> None:
+    keep_last_good(config)
+    (config.parent / "policy.yaml").write_text(BROKEN)
+    result = run(config, "add", "--list", "spam", "0162000000")
+    assert result.exit_code == 0
+    assert "warning: read under the last good policy\n" in result.stderr
+    assert stored(config) == [("spam", "+33162000000", "alice")]
+
+
+def test_nothing_is_said_to_be_written_that_is_not(config: Path) -> None:
+    (config.parent / "policy.yaml").write_text(BROKEN)
+    result = run(config, "add", "+33162000000")
+    assert result.exit_code == 2
+    assert "policy.yaml:7:3:" in result.output
+    assert "written" not in result.output
+
+
+def test_the_export_of_a_broken_policy_knows_the_last_good_lists(config: Path) -> None:
+    run(config, "add", "--list", "friends", "+33162")
+    keep_last_good(config)
     (config.parent / "policy.yaml").write_text(BROKEN)
     result = run(config, "export")
     assert result.exit_code == 0
-    assert "warning: the lists are those of the last good policy\n" in result.stderr
+    assert "warning: read under the last good policy\n" in result.stderr
     assert '"friends":\n    action: allow\n' in result.stdout
     assert UNKNOWN not in result.stdout
 

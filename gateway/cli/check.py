@@ -1,7 +1,7 @@
 """``check`` and ``explain``: what the policy says to one call, without placing it.
 
 They run the function that decides live calls, on the configured policy with its managed entries,
-or on a draft. Nothing is journaled.
+else the last good one, or on a draft. Nothing is journaled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import click
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.cli.environment import Environment
+from gateway.cli.inforce import answering
 from gateway.cli.moments import Moment
 from gateway.cli.output import json_option, print_facts, print_json, printable, verdict_word
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from gateway.policy.model import Verdict
 
 UNMET = 1
-STATUS_SECONDS = 1.0
-"""How long a running gateway may take to say what it runs."""
 
 
 def call_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -59,6 +58,11 @@ def call_options(command: Callable[..., None]) -> Callable[..., None]:
             "without it, now.",
         ),
         click.option(
+            "--emergency-at",
+            type=Moment(),
+            help="When an emergency call last left on the trunk; without it, none did.",
+        ),
+        click.option(
             "--policy",
             "draft",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -86,15 +90,13 @@ def check_command(
 
     NUMBER is the remote party: the caller of an inbound call, the callee of an outbound one.
     """
-    policy = environment.load(draft).policy
-    if draft is None:
-        _warn_if_degraded(environment)
+    policy, which = answering(environment, draft)
     from gateway.policy.decide import decide
 
     asked = _call(call, policy.timezone)
     verdict = decide(asked, policy)
     if as_json:
-        print_json(as_dict(verdict, asked))
+        print_json({**as_dict(verdict, asked), "policy": which.value})
     else:
         _print(verdict, asked)
     if expect and verdict.action.value != expect:
@@ -108,50 +110,40 @@ def explain_command(
     environment: Environment, draft: Path | None, as_json: bool, **call: Any
 ) -> None:
     """Tell every step that leads to the verdict of a call with NUMBER, in words."""
-    policy = environment.load(draft).policy
-    if draft is None:
-        _warn_if_degraded(environment)
+    policy, which = answering(environment, draft)
     from gateway.policy.explain import explain
 
     asked = _call(call, policy.timezone)
     told = explain(asked, policy)
     if as_json:
-        print_json({**as_dict(told.verdict, asked), "steps": list(told.steps)})
+        answer = {**as_dict(told.verdict, asked), "policy": which.value}
+        print_json({**answer, "steps": list(told.steps)})
         return
     for number, step in enumerate(told.steps, 1):
         click.echo(f"{number:>2}. {step}")
 
 
-def _warn_if_degraded(environment: Environment) -> None:
-    """A gateway that runs another policy than the configured one decides otherwise, perhaps."""
-    from gateway.errors import ControlError
-
-    try:
-        gateway = environment.gateway()
-        policy = gateway.status(timeout=STATUS_SECONDS)["policy"] if gateway else {}
-    except ControlError:
-        return  # it may not be asked, or hangs; that is for `status` to say
-    if why := policy.get("degraded"):
-        runs = f"the gateway is degraded and runs {policy['revision']}"
-        click.echo(f"warning: {runs}: {why}", err=True)
-
-
 def _call(options: dict[str, Any], zone: str) -> Call:
     direction = Direction(options["direction"])
     caller, callee = _parties(direction, options)
-    at: datetime | None = options["at"]
-    if at is not None and at.tzinfo is None:
-        at = at.replace(tzinfo=ZoneInfo(zone))
+    at, emergency_at = (_seconds(options[name], zone) for name in ("at", "emergency_at"))
     return Call(
         direction=direction,
         caller=caller,
         callee=callee,
-        at=at.timestamp() if at else time.time(),
+        at=time.time() if at is None else at,
         trunk=options["trunk"],
         campaign=options["campaign"],
         extension=options["extension"],
         presentation=Presentation(options["presentation"]),
+        emergency_at=emergency_at or 0.0,
     )
+
+
+def _seconds(moment: datetime | None, zone: str) -> float | None:
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+    return moment.timestamp() if moment else None
 
 
 def _parties(direction: Direction, options: dict[str, Any]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.cli.environment import Environment
+from gateway.entries import NewChange, Op
 from gateway.errors import ControlError
+from gateway.policy.generation import Generation, save_generation
+from gateway.policy.model import Policy
 
 POLICY = """
 timezone: Europe/Paris
@@ -152,7 +156,7 @@ def test_every_fault_of_a_policy_is_told_and_the_exit_code_is_2(policy: Path) ->
 
 
 def test_the_configured_policy_is_read_with_its_managed_entries(config: Path) -> None:
-    from gateway.entries import EntryStore, NewChange, Op
+    from gateway.entries import EntryStore
 
     (config.parent / "state").mkdir()
     store = EntryStore(config.parent / "state/entries.db")
@@ -210,9 +214,14 @@ class Running:
     [
         (
             Running(degraded="the last reload failed", revision="abc+1"),
-            "warning: the gateway is degraded and runs abc+1: the last reload failed\n",
+            "warning: the gateway runs another policy, abc+1; {} answers here: "
+            "the last reload failed\n",
         ),
-        (Running(degraded="", revision="abc+1"), ""),
+        (
+            Running(degraded="", revision="abc+1"),
+            "warning: the gateway runs another policy, abc+1; {} answers here\n",
+        ),
+        (Running(degraded="", revision="{}"), ""),
         (Running(), ""),
         (None, ""),
     ],
@@ -224,6 +233,72 @@ def test_that_a_gateway_runs_another_policy_is_said(
     gateway: Running | None,
     warning: str,
 ) -> None:
+    revision = Environment(config).load().policy.revision
+    if gateway and gateway.policy:
+        gateway = Running(**{key: text.format(revision) for key, text in gateway.policy.items()})
     monkeypatch.setattr(Environment, "gateway", lambda _: gateway)
     result = run("--config", str(config), command, "+33162000000")
-    assert (result.exit_code, result.stderr) == (0, warning)
+    assert (result.exit_code, result.stderr) == (0, warning.format(revision))
+
+
+@pytest.fixture
+def kept(config: Path) -> Policy:
+    """The last good policy, beside one that does not load and an entry that came after."""
+    policy = Environment(config).load().policy
+    folder = config.parent / "state/last-good/1"
+    folder.mkdir(parents=True)
+    save_generation(Generation(policy=policy, written={}, totals={}), folder)
+    (folder.parent / "current").symlink_to("1")
+    with Environment(config).entries(create=True) as store:
+        assert store
+        store.apply(NewChange(op=Op.ADD, who="test", source="cli", digits="33140000000"))
+    (config.parent / "policy.yaml").write_text("lists: {a: {acton: block}}\n")
+    return policy
+
+
+def test_a_policy_that_does_not_load_leaves_the_answer_to_the_last_good_one(
+    config: Path, kept: Policy
+) -> None:
+    revision = f"{kept.revision.partition('+')[0]}+1"
+    result = run("--config", str(config), "check", "+33162000000", "--expect", "block")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "block +33162000000")
+    assert "policy.yaml:1:" in result.stderr
+    assert result.stderr.endswith(
+        f"warning: the configured policy cannot be loaded; the last good one, {revision}, answers\n"
+    )
+    added = run("--config", str(config), "explain", "--json", "+33140000000")
+    answer = json.loads(added.stdout)
+    assert (answer["list"], answer["policy"]) == ("blacklist", "last-good")
+    assert answer["revision"] == revision
+
+
+def test_without_a_last_good_policy_the_faults_are_the_answer(config: Path, kept: Policy) -> None:
+    assert kept
+    shutil.rmtree(config.parent / "state/last-good")
+    result = run("--config", str(config), "check", "+33162000000")
+    assert result.exit_code == 2
+    assert "error: policy.yaml:1:" in result.output
+
+
+def test_the_json_says_which_policy_answered(config: Path, policy: Path) -> None:
+    configured = run("--config", str(config), "check", "--json", "+331")
+    assert json.loads(configured.stdout)["policy"] == "configured"
+    assert asked(policy, "+33140000000")["policy"] == "draft"
+
+
+@pytest.mark.parametrize(
+    ("emergency_at", "verdict"),
+    [
+        ("2027-01-31T17:31", "allow"),
+        ("2027-01-31T17:29", "block"),
+        ("2027-01-31T16:31+00:00", "allow"),
+    ],
+)
+def test_an_emergency_call_before_lets_the_call_back_in(
+    policy: Path, emergency_at: str, verdict: str
+) -> None:
+    answer = asked(
+        policy, "--at", "2027-01-31T18:00", "--emergency-at", emergency_at, "+33162000000"
+    )
+    assert answer["verdict"] == verdict
+    assert (answer["reason"] == "emergency_callback") is (verdict == "allow")

@@ -36,7 +36,7 @@ FREESWITCH = """\
 <?xml version="1.0"?>
 <document type="freeswitch/xml"><section name="dialplan"><context name="callgate-emergency">
   <extension name="emergency">
-    <condition field="${{callgate_callee}}" expression="^({})$">
+    <condition field="${{callgate_callee}}" expression="^({})$(?!\\n)">
       <action application="set" data="callgate_emergency=yes"/>
     </condition>
   </extension>

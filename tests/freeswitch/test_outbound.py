@@ -88,6 +88,10 @@ def test_only_an_exact_emergency_number_is_one(
     assert attempt.callee == dialled
 
 
+def test_an_emergency_number_with_a_line_end_behind_it_is_hostile(screen: Place) -> None:
+    assert screen("phone", "112%0A").attempt.reason == "hostile"
+
+
 def test_an_emergency_caller_cannot_write_into_its_report(place: Place, gateway: Gateway) -> None:
     place("phone", "112", uri="sip:1%2Ccallgate_callee%3D0612999002@127.0.0.13")
     (attempt,) = gateway.new_attempts(1)

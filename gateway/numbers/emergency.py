@@ -1,7 +1,8 @@
 """Emergency numbers: exact, as dialled, tested before anything else is read.
 
 The rule: the dialled digits, or those left after the plan's stripping, are exactly an emergency
-number of the region. A ``+`` or a further digit makes it an ordinary number. Total.
+number of the region, and nothing stands beside them. A ``+`` or a further digit makes it an
+ordinary number. Total.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from phonenumbers import PhoneMetadata
 
-from gateway.numbers.clean import RAW_LIMIT, clean
+from gateway.numbers.clean import clean_strictly
 from gateway.numbers.plan import NumberPlan, codes_after, known_region
 
 EVERYWHERE = frozenset({"112", "911"})
@@ -31,7 +32,7 @@ def is_emergency(raw: str, plan: NumberPlan, extra: frozenset[str]) -> bool:
     """Whether ``raw``, dialled on a trunk of ``plan``, calls for help. Never raises."""
     if raw[:1] == "+" or (raw.isdigit() and len(raw) > _bound(plan, extra)):
         return False
-    text = clean(raw).text if len(raw) <= RAW_LIMIT else ""
+    text = clean_strictly(raw)
     if not text or text[0] == "+":
         return False
     known = _matcher(plan.emergency_region)

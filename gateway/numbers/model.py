@@ -22,13 +22,16 @@ class Number:
     ``digits`` is the key of every lookup: E.164 digits without plus (``e164``), the digits of an
     extension or short code (``short``), and for ``invalid`` the bare digits if the string is
     nothing but 1 to 15 of them, so that short entries still match; otherwise empty.
-    ``internal`` says that it matches an extension pattern of the plan.
+    ``internal`` says that it matches an extension pattern of the plan. ``reach`` is for ``invalid``
+    only: the digits with which a switch that forgives would begin to dial it, country code first,
+    at most 15; prefixes cover it by them, exact numbers never.
     """
 
     raw: str
     kind: Kind
     digits: str = ""
     internal: bool = False
+    reach: str = ""
 
     @property
     def e164(self) -> str:

@@ -14,6 +14,7 @@ from gateway.numbers.facts import is_valid
 from gateway.numbers.metadata import LONGEST, international, national, short_code
 from gateway.numbers.model import Kind, Number
 from gateway.numbers.plan import NumberPlan
+from gateway.numbers.resolve import reach_of
 
 STAND_IN = "266696687"
 """ANONYMOUS on a keypad, which carriers send as ``+266696687`` (impossible in Lesotho)."""
@@ -25,6 +26,7 @@ class _Meaning(NamedTuple):
     kind: Kind
     digits: str = ""
     internal: bool = False
+    reach: str = ""
 
 
 _INVALID = _Meaning(Kind.INVALID)
@@ -57,7 +59,10 @@ def _meaning(raw: str, plan: NumberPlan, extensions: bool) -> _Meaning:
         return _INVALID
     if context and text.isdigit() and (e164 := international(context + text)):
         return _Meaning(Kind.E164, e164)
-    return _dialled(text, plan, extensions)
+    meaning = _dialled(text, plan, extensions)
+    if meaning.kind is Kind.INVALID:
+        return meaning._replace(reach=reach_of(plan.stripped(text), plan))
+    return meaning
 
 
 def _dialled(text: str, plan: NumberPlan, extensions: bool) -> _Meaning:

@@ -8,6 +8,8 @@ The order, which is stated here and nowhere else:
 3. Binding lists: the longest match among them blocks, and no allow overrides it.
 4. Longest match, each party on its own, the remote party first: a block of either party blocks;
    an allow of the remote party allows; an allow of the other party protects only that party.
+   What is no possible number is covered by short codes as dialled, then by the prefixes of its
+   reach that block: a doubtful number gains nothing by how it begins.
 5. Category lists, in file order, on the remote party: the first that holds wins.
 6. An outbound call to an extension is allowed.
 7. The policy's default.
@@ -24,6 +26,7 @@ from gateway import numbers
 from gateway.calls import Call, Direction, Presentation
 from gateway.numbers import Kind, Number, NumberPlan
 from gateway.policy.category import holds
+from gateway.policy.index import Hit
 from gateway.policy.model import (
     Action,
     Entry,
@@ -223,11 +226,8 @@ class Case:
 
     def _covering(self, party: Party, shadow: bool) -> Iterator[tuple[ListDef, Entry]]:
         """Every entry in scope and alive that covers a party, in the order of precedence."""
-        number = self.caller if party is Party.CALLER else self.callee
-        if not number.digits:
-            return
         policy, at = self.policy, self.call.at
-        for hit in policy.index.matches(number.digits, number.kind is not Kind.E164):
+        for hit in self._hits(self.caller if party is Party.CALLER else self.callee):
             item = policy.lists[hit.list_no]
             if hit.expires and at >= hit.expires:
                 if self.note:
@@ -237,6 +237,18 @@ class Case:
             elif self.note:
                 entry = policy.index.entry(hit.row)
                 self._say(f"{entry.text} of list {item.name} covers the {party} out of its scope")
+
+    def _hits(self, number: Number) -> list[Hit]:
+        """The longest first; of its reach none that is exact and none that allows."""
+        index, lists = self.policy.index, self.policy.lists
+        hits = index.matches(number.digits, number.kind is not Kind.E164)
+        if number.reach:
+            hits += [
+                hit
+                for hit in index.matches(number.reach)
+                if lists[hit.list_no].action is Action.BLOCK and not index.entry(hit.row).kind.exact
+            ]
+        return hits
 
     def _applies(self, item: ListDef, party: Party, shadow: bool) -> bool:
         """Whether a list looks at this party of this call."""

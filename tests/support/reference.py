@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from gateway import numbers
 from gateway.calls import Call, Direction, Presentation
 from gateway.numbers import Kind, Number
-from gateway.policy.model import Action, Entry, ListDef, Match, Mode, Party, Policy
+from gateway.policy.model import Action, Entry, EntryKind, ListDef, Match, Mode, Party, Policy
 
 Answer = tuple[str, str, str, str]
 """Action, reason, list, entry."""
@@ -53,7 +53,7 @@ def reference(
         fit = [
             entry
             for entry in candidates
-            if covers(entry, who[party])
+            if covers(entry, who[party], lists[entry.list])
             and looks(lists[entry.list], party)
             and not (entry.expires and call.at >= entry.expires)
         ]
@@ -87,9 +87,10 @@ def reference(
     return policy.default.value, "default", "", ""
 
 
-def covers(entry: Entry, number: Number) -> bool:
-    if not number.digits or entry.kind.short is (number.kind is Kind.E164):
-        return False
+def covers(entry: Entry, number: Number, item: ListDef) -> bool:
+    if entry.kind.short is (number.kind is Kind.E164):
+        begins = entry.kind is EntryKind.PREFIX and number.reach.startswith(entry.digits)
+        return begins and item.action is Action.BLOCK
     if entry.kind.exact:
         return number.digits == entry.digits
     return number.digits.startswith(entry.digits)
@@ -98,6 +99,7 @@ def covers(entry: Entry, number: Number) -> bool:
 def precedence(entry: Entry, item: ListDef) -> tuple[object, ...]:
     narrow = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}
     return (
+        0 if entry.kind.short else 1,
         0 if entry.kind.exact else 1,
         -len(entry.digits),
         narrow[bool(item.campaigns), bool(item.trunks)],

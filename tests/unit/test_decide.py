@@ -24,6 +24,7 @@ from gateway.policy.model import (
     Mode,
     Party,
     Policy,
+    Reason,
     Verdict,
 )
 from tests.support.policies import (
@@ -58,6 +59,46 @@ def test_the_same_prefix_blocks_the_callee_of_an_outbound_call() -> None:
     verdict = decide(outbound("0162000000"), make_policy([NUISANCE], [prefix("nuisance", "33162")]))
     assert summary(verdict) == ("block", "list", "nuisance", "+33162")
     assert (verdict.party, verdict.response) == ("callee", 403)
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    [
+        *("01620000001", "016200000099", "+3316200000099", "0033162000000999", "3316200000099"),
+        *("00+33162000000", "000033162000000", "+3300162000000", "0033033162000000"),
+        *("+33+33162000000", "0162000000#", "36510162000000"),
+    ],
+)
+def test_a_number_made_impossible_does_not_slip_past_a_prefix(dialled: str) -> None:
+    plan = NumberPlan.build(region="FR", strip=["3651"])
+    policy = make_policy([NUISANCE], [prefix("nuisance", "33162")], plan=plan)
+    assert summary(decide(outbound(dialled), policy)) == ("block", "list", "nuisance", "+33162")
+
+
+def test_an_impossible_number_is_no_exact_number() -> None:
+    policy = make_policy([NUISANCE], [number("nuisance", "33162000000")])
+    for dialled in ("01620000001", "+33+33162000000", "0162000000#"):
+        assert decide(outbound(dialled), policy).reason is Reason.DEFAULT
+
+
+def test_a_digit_to_spare_does_not_lead_past_a_binding_number_into_an_allowed_prefix() -> None:
+    policy = make_policy(
+        [
+            make_list("do-not-call", binding=True),
+            replace(PARTNERS, order=1),
+            make_list("impossible", order=2, match=Match(invalid=True)),
+        ],
+        [number("do-not-call", "33162550001"), prefix("partners", "3316255")],
+    )
+    assert decide(outbound("+33162550002"), policy).list == "partners"
+    assert decide(outbound("+331625500010"), policy).list == "impossible"
+
+
+def test_a_short_code_as_dialled_comes_before_what_it_may_reach() -> None:
+    allowed = Entry("partners", EntryKind.SHORT, "016200000099")
+    policy = make_policy([NUISANCE, PARTNERS], [prefix("nuisance", "33162"), allowed])
+    assert decide(outbound("016200000099"), policy).list == "partners"
+    assert decide(outbound("016200000098"), policy).list == "nuisance"
 
 
 def test_a_longer_allow_wins_over_a_shorter_block() -> None:
@@ -276,6 +317,7 @@ def test_an_explanation_tells_every_step_and_the_same_verdict() -> None:
 NUMBERS = [
     "+33162550001", "+33162550002", "0162550001", "+33162", "+33199000000", "+33899000000",
     "1234", "3179", "112", "anonymous", "", "+1", "0033162550001", "+12025550123", "x",
+    "01625500011", "000033162550001", "+33+33162", "31790", "33162550001#", "+3316255000199999",
 ]  # fmt: skip
 DIGITS = ["33162550001", "3316255000", "3316255", "33162", "33", "331990", "1202", "33899000000"]
 

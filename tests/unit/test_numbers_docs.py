@@ -38,6 +38,13 @@ def test_the_page_tells_how_a_number_is_read(row: list[str]) -> None:
     assert (number.kind, number.digits) == (Kind(kind), digits)
 
 
+@pytest.mark.parametrize("row", rows("reach"), ids=lambda row: f"{row[0]} {row[2]}")
+def test_the_page_tells_where_an_invalid_number_would_lead(row: list[str]) -> None:
+    region, options, raw, reach = row
+    number = read(raw, plan_of(region, options))
+    assert (number.kind, number.reach) == (Kind.INVALID, reach)
+
+
 @pytest.mark.parametrize("row", rows("entries"), ids=lambda row: f"{row[0]} {row[1]} {row[2]}")
 def test_the_page_tells_what_an_entry_becomes(row: list[str]) -> None:
     region, kind, text, expected = row

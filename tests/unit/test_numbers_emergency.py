@@ -46,6 +46,14 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
         ("FR", "#31#112", ["#31#"], True, "GSM withhold"),
         ("FR", "*31*+112", ["*31*"], False, "a plus behind a star code"),
         ("FR", "sip:112@example.org", [], True, "SIP URI"),
+        (
+            "FR",
+            "SIPS:112@[2001:db8::1]:5061;user=phone",
+            [],
+            True,
+            "SIP URI, parameter of the host",
+        ),
+        ("FR", "tel:112", [], True, "tel URI"),
         ("FR", "tel:112;phone-context=+33", [], True, "tel URI, local to a country"),
         ("FR", "1 1 2", [], True, "separators"),
         ("FR", "１１２", [], True, "digits of another script"),
@@ -63,6 +71,20 @@ def test_a_call_for_help_is_recognised_exactly(
 ) -> None:
     plan = NumberPlan.build(region=region, strip=strip)
     assert is_emergency(raw, plan, NONE) is expected, why
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("0162000000<112>", "0899000000<112>", '"0162000000" <112>', "<sip:112@x>"),
+        *("112;0162000000", "112;phone-context=+33162000000", "sip:112;0162000000@x"),
+        *("112@x", "112@0162000000", "sip:112@x?to=0162000000", "sip:112@x@0162000000"),
+        *("sip:112:0162000000@x", "sip:112?x=0162000000", "sip:112%3A0162000000@x"),
+        *("tel:112;phone-context=+33162000000", "tel:112;isub=0162000000", "112:1", "112?"),
+    ],
+)
+def test_a_number_hidden_beside_112_is_no_call_for_help(raw: str) -> None:
+    assert not is_emergency(raw, NumberPlan.build(region="FR"), NONE)
 
 
 def test_an_extension_pattern_that_covers_112_changes_nothing() -> None:

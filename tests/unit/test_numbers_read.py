@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -41,6 +42,8 @@ def test_any_text_reads_to_a_number_that_keeps_its_invariants(
         assert not digits
     else:
         assert len(digits) <= 15
+    assert not number.reach or number.kind is Kind.INVALID
+    assert re.fullmatch(r"([1-9][0-9]{0,14})?", number.reach, re.ASCII)
     assert number.internal <= (extensions and number.kind is Kind.SHORT)
 
 
@@ -51,6 +54,20 @@ def test_what_was_read_reads_to_itself_under_any_plan(
     once = read(raw, plan).e164
     if once:
         assert read(once, other).e164 == once
+
+
+FRANCE = NumberPlan.build(region="FR")
+DIALLED = ["0162000000", "+33162000000", "0033162000000", "33162000000", "000033162000000"]
+
+
+@given(st.sampled_from(DIALLED), st.text("0123456789+*#", max_size=8))
+def test_digits_to_spare_do_not_lead_out_of_reach_of_a_prefix(dialled: str, spare: str) -> None:
+    number = read(dialled + spare, FRANCE)
+    behind = read(spare[spare.rfind("+") :], FRANCE) if "+" in spare else None
+    another = behind is not None and behind.kind is Kind.E164
+    assert another or (number.digits if number.kind is Kind.E164 else number.reach).startswith(
+        "33162"
+    )
 
 
 @given(ANYTHING, st.sampled_from(PLANS))

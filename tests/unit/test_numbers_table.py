@@ -1,7 +1,7 @@
 """Every row of tests/vectors/numbers.tsv reads as it says.
 
 Columns: region (``-`` none), options of the plan (``name=value,value``; ``inbound`` reads without
-extensions), raw text with Python escapes, kind, digits, comment.
+extensions), raw text with Python escapes, kind, digits, reach, comment.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def raw_of(text: str) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]} {row[2]}".strip())
 def test_a_number_reads_as_its_row_says(row: list[str]) -> None:
-    region, options, raw, kind, digits, _comment = row
+    region, options, raw, kind, digits, reach, _comment = row
     number = read(
         raw_of(raw), plan_of(region, options), extensions="inbound" not in options.split()
     )
-    assert (number.kind, number.digits) == (Kind(kind), digits)
+    assert (number.kind, number.digits, number.reach) == (Kind(kind), digits, reach)
     assert number.raw == raw_of(raw)
     assert number.e164 == ("+" + digits if kind == "e164" else "")
 

@@ -8,7 +8,7 @@ Rule 2: it never gives up and never loses: a store that is locked, full or slow 
 with a growing pause; a broken one is set aside and made again from the journal.
 Rule 3: it does not outlive its parent. SIGTERM, SIGINT and the parent's death mean one last pass.
 Rule 4: what it does stands in ``STATE_DIR/ingest.json`` (``Status``), written at least every
-5 seconds while it is well.
+5 seconds while it is well, also during a pass that takes long.
 """
 
 from __future__ import annotations
@@ -199,8 +199,13 @@ class _Stop:
 
 
 def _serve(ingester: Ingester, stop: _Stop) -> None:
+    def speaking() -> bool:
+        """Asked between transactions: a pass that takes long must not look like one that hangs."""
+        ingester.tell()
+        return stop()
+
     while not stop():
-        pause = ingester.step(stop)
+        pause = ingester.step(speaking)
         ingester.tell()
         stop.pause(pause)
     deadline = time.monotonic() + LAST_PASS

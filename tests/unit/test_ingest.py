@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.attempts import move
+from gateway.attempts import ingest, move
 from gateway.attempts.archive import archived_segments
-from gateway.attempts.ingest import Ingester, ingest_once, main, read_status, rebuild
+from gateway.attempts.ingest import Ingester, Status, ingest_once, main, read_status, rebuild
 from gateway.attempts.journal import Journal
 from gateway.attempts.lines import MAX_LINE, encode
 from gateway.attempts.model import Attempt, Delivery
@@ -338,6 +338,46 @@ def test_a_full_disk_is_tried_again_and_loses_nothing(state: Path, directory: Pa
     assert ids(ingester._store) == names(attempts)  # type: ignore[arg-type]
     ingester.close()
     journal.close()
+
+
+class OnePass(ingest._Stop):
+    """Stops after the first pass, and needs no signals."""
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def __call__(self) -> bool:
+        return self._over
+
+    def pause(self, seconds: float) -> None:
+        del seconds
+        self._over = True
+
+
+def test_a_pass_that_takes_long_is_not_silent(
+    state: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time flies by the minute, and a chunk is small: the status is written between them."""
+    journal = Journal(directory, segment_bytes=10**6)
+    append_many(journal, 50)
+    journal.close()
+    size = sum(path.stat().st_size for path in segments(directory))
+    told: list[int] = []
+
+    def noted(state: Path, status: Status) -> None:
+        del state
+        told.append(status.backlog)
+
+    monkeypatch.setattr(move, "CHUNK", size // 10)
+    monkeypatch.setattr(ingest, "STATUS_PAUSE", 0)
+    monkeypatch.setattr(ingest, "HEARTBEAT", 0)
+    monkeypatch.setattr(ingest, "write_status", noted)
+    ingester = Ingester(state, None)
+    ingest._serve(ingester, OnePass())
+    ingester.close()
+    during = [backlog for backlog in told if 0 < backlog < size]
+    assert len(during) >= 5
+    assert during == sorted(during, reverse=True)
 
 
 @pytest.mark.parametrize("damage", ["no database", "broken pages", "removed", "replaced"])

@@ -154,6 +154,16 @@ async def test_a_policy_that_cannot_be_kept_runs_all_the_same(
     assert "could not be kept as last good" in caplog.text
 
 
+async def test_what_was_kept_is_never_discarded(tmp_path: Path, store: PolicyStore) -> None:
+    kept = sorted(path.name for path in (tmp_path / "last-good").iterdir())
+    for generations in (store._generations, Generations(tmp_path / "last-good", tmp_path / "e.db")):
+        generations.discard()
+        with pytest.raises(FileNotFoundError, match="nothing was compiled"):
+            generations.keep()
+    assert sorted(path.name for path in (tmp_path / "last-good").iterdir()) == kept
+    assert generations.last_good().policy.revision == store.current.revision
+
+
 async def test_a_disk_that_refuses_keeps_the_policy(tmp_path: Path, store: PolicyStore) -> None:
     aside = tmp_path / "last-good"
     aside.rename(tmp_path / "moved")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from gateway.attempts.journal import Journal
 from gateway.attempts.model import Attempt, Delivery, Shadow
 from gateway.calls import Call, Direction
 from gateway.errors import JournalError
+from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.policy.decide import decide, default_response
 from gateway.policy.model import Action, Policy, Reason, Verdict
@@ -47,6 +48,9 @@ class Screener:
         self._journal = journal
         self._metrics = metrics
         self._emergencies: dict[str, float] = {}
+        self._seldom = Seldom(log)
+        self.on_allowed: Callable[[Call], None] | None = None
+        """Told of every call that was allowed, once it is journaled. Must not raise."""
 
     def screen(self, call: Call, frontend: str, *, started: float | None = None) -> Screened:
         """Decide one call and journal it. Never raises.
@@ -63,7 +67,10 @@ class Screener:
             log.exception("cannot decide a call; answering on_error")
             self._metrics.inc("callgate_decision_errors_total")
             verdict = self._on_error(call, policy)
-        return self._record(call, verdict, frontend, started)
+        screened = self._record(call, verdict, frontend, started)
+        if self.on_allowed is not None and not verdict.blocked:
+            self.on_allowed(call)
+        return screened
 
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
         """Block a request that must not reach the decision: hostile, or without the secret.
@@ -156,7 +163,7 @@ class Screener:
             metrics.inc("callgate_shadow_differences_total", list=deciding)
         if verdict.unknown_scope:
             metrics.inc("callgate_unknown_scope_total")
-            log.warning("unknown trunk %r or campaign %r", call.trunk, call.campaign)
+            self._seldom.warning("unknown trunk %r or campaign %r", call.trunk, call.campaign)
 
     def _trouble(self, error: JournalError) -> None:
         self._metrics.inc("callgate_journal_errors_total")

@@ -72,6 +72,8 @@ def _attributes(item: ListDef, *, managed: bool) -> Iterator[tuple[str, str]]:
         yield "mode", item.mode.value
     if item.binding:
         yield "binding", "true"
+    if item.drop_active:
+        yield "drop_active", "true"
 
 
 def _entry(entry: Entry, key: str) -> str:

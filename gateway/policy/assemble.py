@@ -149,6 +149,7 @@ def _list(
             binding=item.binding,
             match=_match(item.match),
             may_be_empty=item.may_be_empty or name == MANAGED_LIST,
+            drop_active=item.drop_active,
         )
     )
     _entries(made, path, name, item)
@@ -178,6 +179,16 @@ def _check_keys(made: Assembly, path: KeyPath, name: str, item: CampaignListDocu
     exclusive = [
         ("binding", item.binding and allows, "only a list with action: block can be binding"),
         ("binding", item.binding and item.match, "a match cannot be binding, only entries can"),
+        (
+            "drop_active",
+            item.drop_active and allows,
+            "only a list with action: block can hang up live calls",
+        ),
+        (
+            "drop_active",
+            item.drop_active and item.match,
+            "a match takes no entries, so nothing is added to it",
+        ),
         ("response", item.response and allows, "an allowed call has no response"),
         ("expires", item.expires and item.match, "a match does not expire, only entries do"),
         ("region", item.region and item.match, "a match has no entries to read; use match.region"),

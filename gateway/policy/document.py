@@ -170,6 +170,11 @@ class CampaignListDocument(Section):
     may_be_empty: Flag = Field(
         default=False, description="true: it is no fault that it has no entries."
     )
+    drop_active: Flag = Field(
+        default=False,
+        description="true: a managed entry that is added hangs up the live calls it blocks, where "
+        "a guard watches the PBX. With block only.",
+    )
     numbers: list[NumberEntry] = Field(default=[], description="Numbers, covered exactly.")
     prefixes: list[PrefixEntry] = Field(default=[], description="Covers what begins with them.")
     short: list[ShortEntry] = Field(default=[], description="Short codes and extensions, exactly.")

@@ -137,6 +137,8 @@ class ListDef:
     binding: bool = False
     match: Match | None = None
     may_be_empty: bool = False
+    drop_active: bool = False
+    """Whether a number that is added hangs up its live calls, where a guard watches the PBX."""
 
     @property
     def scope_rank(self) -> int:

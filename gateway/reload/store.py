@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,6 +45,8 @@ class PolicyStore:
         self.path = path
         self.stamps: tuple[Stamp, ...] = ()
         self.last: ReloadResult | None = None
+        self.on_added: Callable[[frozenset[str]], None] | None = None
+        """Told which lists got managed entries, once they are in force. Must not raise."""
         self._entries = entries
         self._generations = generations
         self._metrics = metrics
@@ -120,6 +122,7 @@ class PolicyStore:
         self._note_unread(None)
         if policy is not before:
             self._publish()
+            self._tell_added(changes)
             self._fold_in_time()
         return True
 
@@ -189,7 +192,9 @@ class PolicyStore:
         refused = f"was refused ({'; '.join(result.faults)}; {_ACCEPT})"
         state = refused if result.status == "refused" else "cannot be loaded"
         self._degrade(f"the configured policy {state}; the last good one runs")
-        log.error("running the last good policy, revision %s", self.current.revision)
+        text = "\n".join(result.faults)
+        runs = self.current.revision
+        log.error("policy %s; the last good one, %s, runs:\n%s", result.status, runs, text)
         self.last = msgspec.structs.replace(
             result, revision=self.current.revision, lists=self.lists, entries=self.total
         )
@@ -227,6 +232,12 @@ class PolicyStore:
             self._changes, self._extra = 0, {}
             self._count(changes)
         self._publish()
+        self._tell_added(changes)
+
+    def _tell_added(self, changes: Sequence[Change]) -> None:
+        added = {change.after.list for change in changes if change.after and not change.before}
+        if added and self.on_added is not None:
+            self.on_added(frozenset(added))
 
     def _count(self, changes: Sequence[Change]) -> None:
         self._changes += len(changes)
@@ -254,12 +265,11 @@ class PolicyStore:
     def _failed(
         self, status: str, faults: tuple[str, ...], report: Report, began: float
     ) -> ReloadResult:
-        running = hasattr(self, "current")
-        if running:
+        if hasattr(self, "current"):  # else whoever starts it says what became of it, once
             said = f"was refused; {_ACCEPT}" if status == "refused" else status
             self._degrade(f"the last reload {said}")
-        keeping = f"; {self.current.revision} goes on" if running else ""
-        log.error("policy %s%s:\n%s", status, keeping, "\n".join(faults))
+            text = "\n".join(faults)
+            log.error("policy %s; %s goes on:\n%s", status, self.current.revision, text)
         return self._remember(self._result(status, faults, report, began))
 
     def _result(
@@ -274,6 +284,7 @@ class PolicyStore:
             lists=self.lists if running else 0,
             entries=self.total,
             seconds=round(time.monotonic() - began, 3),
+            at=time.time(),
         )
 
     def _remember(self, result: ReloadResult) -> ReloadResult:

@@ -515,3 +515,19 @@ async def test_a_bad_file_is_tried_once_and_not_again_until_it_changes(place: Pl
         assert failures() == 1
         atomic_replace(place, "broken: [[")
         await until(lambda: failures() == 2)
+
+
+async def test_who_asks_is_told_which_lists_got_entries_once_they_are_in_force(
+    place: Place,
+) -> None:
+    store = place.store()
+    await store.start()
+    told: list[tuple[frozenset[str], bool]] = []
+    store.on_added = lambda lists: told.append((lists, blocked(store, "+33611111111")))
+    await store.apply_changes([add("33611111111")])
+    assert told == [(frozenset({"blacklist"}), True)]
+    await store.apply_changes([add("33611111111")])
+    await store.apply_changes(
+        [NewChange(op=Op.REMOVE, who="a", source="cli", digits="33611111111")]
+    )
+    assert len(told) == 1, "an entry that was there, or goes, is not added"

@@ -35,6 +35,7 @@ UNSEEN = {
     "binding-match": "two keys",
     "blacklist-that-allows": "two keys",
     "did-in-two-campaigns": "two places",
+    "drop-active": "two keys",
     "duplicate-key": "the parser keeps one",
     "duplicate-list-name": "two places",
     "empty-list": "files and two keys",

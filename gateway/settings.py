@@ -7,15 +7,23 @@ but in the policy.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple
 
-from pydantic import Field, PrivateAttr, WithJsonSchema, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
+from gateway.addresses import Address as Address
+from gateway.addresses import Listen
+from gateway.addresses import parse_address as parse_address
 from gateway.errors import ConfigError, Fault
+from gateway.guardsettings import (
+    ASTERISK_VARIABLE,
+    DEFAULT_PASSWORD,
+    FREESWITCH_VARIABLE,
+    GuardsSettings,
+)
+from gateway.secrets import Secret, password, put, url_secret
 from gateway.yamlfile import Document, read_yaml, shown
 from gateway.yamlmodel import (
     Count,
@@ -26,7 +34,6 @@ from gateway.yamlmodel import (
     Size,
     Text,
     capped,
-    from_text,
     validate,
 )
 
@@ -34,9 +41,6 @@ SECRET_VARIABLE = "CALLGATE_AGI_SECRET"
 """The environment variable that overrides ``agi.secret`` and ``agi.secret_file``."""
 ESL_SECRET_VARIABLE = "CALLGATE_ESL_SECRET"
 """The same for ``esl.secret`` and ``esl.secret_file``."""
-
-_SECRET = re.compile(r"[A-Za-z0-9._~-]{1,128}")
-_SECRET_RULE = "must be 1 to 128 letters, digits or . _ ~ - (it travels in a URL)"
 
 
 class Durability(StrEnum):
@@ -56,31 +60,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class Address(NamedTuple):
-    """Where a listener binds. Port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address | None:
-    """``127.0.0.1:4573``, ``[::1]:4573`` or ``host:port``; ``off`` is None. Raises ValueError."""
-    if text == "off":
-        return None
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or int(found[3]) > 65535:
-        raise ValueError(f"must be host:port, such as 127.0.0.1:4573, or off, not '{text}'")
-    return Address(found[1] or found[2], int(found[3]))
-
-
-Listen = Annotated[
-    Address | None, from_text(parse_address), WithJsonSchema({"type": ["string", "null"]})
-]
 
 
 class AgiSettings(Section):
@@ -112,9 +91,7 @@ class AgiSettings(Section):
     @field_validator("secret")
     @classmethod
     def _check_secret(cls, secret: str) -> str:
-        if secret and not _SECRET.fullmatch(secret):
-            raise ValueError(_SECRET_RULE)
-        return secret
+        return url_secret(secret) if secret else secret
 
     @field_validator("max_connections")
     @classmethod
@@ -221,8 +198,12 @@ class Settings(Section):
     )
     log: LogSettings = Field(default=LogSettings(), description="The program's own log.")
     reload: ReloadSettings = Field(default=ReloadSettings(), description="How changes are noticed.")
+    guards: GuardsSettings = Field(
+        default=GuardsSettings(), description="What watches a PBX from beside its dialplan."
+    )
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
+    _file: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -245,7 +226,13 @@ class Settings(Section):
         if settings is None or faults:
             raise ConfigError(capped(faults))
         settings._base = path.absolute().parent
+        settings._file = path.absolute()
         return settings._with_secrets(document, environ)
+
+    @property
+    def file(self) -> Path | None:
+        """Where they were read; None when they were not."""
+        return self._file
 
     @property
     def policy_path(self) -> Path:
@@ -279,41 +266,29 @@ class Settings(Section):
         return Path(os.path.normpath(self._base / path))
 
     def _with_secrets(self, document: Document, environ: Mapping[str, str]) -> Settings:
-        agi = self._secret("agi", self.agi, document, environ.get(SECRET_VARIABLE))
-        esl = self._secret("esl", self.esl, document, environ.get(ESL_SECRET_VARIABLE))
-        if (agi, esl) == (self.agi.secret, self.esl.secret):
-            return self
-        found = self.model_copy(
-            update={
-                "agi": self.agi.model_copy(update={"secret": agi}),
-                "esl": self.esl.model_copy(update={"secret": esl}),
-            }
-        )
+        found = self
+        for secret in _SECRETS:
+            found = put(found, secret.path, secret.read(self, document, environ, self._base))
         found._base = self._base
+        _check_guards(found.guards, document)
         return found
 
-    def _secret(
-        self, key: str, section: AgiSettings, document: Document, override: str | None
-    ) -> str:
-        at = (key, "secret_file")
-        if section.secret and section.secret_file:
-            message = "secret and secret_file exclude each other"
-            raise ConfigError([document.fault(at, message, key=True)])
-        if override is not None:
-            variable = ESL_SECRET_VARIABLE if key == "esl" else SECRET_VARIABLE
-            return _checked(override, Fault("", 0, 0, variable, ""))
-        if not section.secret_file:
-            return section.secret
-        try:
-            text = self._resolved(section.secret_file).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigError([document.fault(at, f"cannot be read: {reason}")]) from None
-        return _checked(text.strip(), document.fault(at, ""))
+
+_SECRETS = (
+    Secret(("agi", "secret"), SECRET_VARIABLE, url_secret),
+    Secret(("esl", "secret"), ESL_SECRET_VARIABLE, url_secret),
+    Secret(("guards", "freeswitch", "password"), FREESWITCH_VARIABLE, password),
+    Secret(("guards", "asterisk", "secret"), ASTERISK_VARIABLE, password),
+)
 
 
-def _checked(secret: str, where: Fault) -> str:
-    if _SECRET.fullmatch(secret):
-        return secret
-    fault = Fault(where.file, where.line, where.column, where.key, f"the secret {_SECRET_RULE}")
-    raise ConfigError(capped([fault]))
+def _check_guards(guards: GuardsSettings, document: Document) -> None:
+    """What only shows when the secrets are known."""
+    freeswitch, asterisk = guards.freeswitch, guards.asterisk
+    far = freeswitch.connect is not None and not freeswitch.connect.is_loopback
+    if far and freeswitch.password == DEFAULT_PASSWORD:
+        message = f"needs a password of your own: everybody knows {DEFAULT_PASSWORD}"
+        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
+    if asterisk.connect and not asterisk.secret:
+        message = "needs a secret, secret_file or " + ASTERISK_VARIABLE
+        raise ConfigError([document.fault(("guards", "asterisk", "connect"), message)])

@@ -21,6 +21,9 @@ LAYERS = {
     "gateway.numbers": 1,
     "gateway.calls": 1,
     "gateway.settings": 1,
+    "gateway.guardsettings": 1,
+    "gateway.secrets": 1,
+    "gateway.addresses": 1,
     "gateway.metrics": 1,
     "gateway.logs": 1,
     "gateway.yamlfile": 1,
@@ -44,6 +47,15 @@ LAYERS = {
 SAME_LAYER = {
     ("gateway.settings", "gateway.yamlfile"),
     ("gateway.settings", "gateway.yamlmodel"),
+    ("gateway.settings", "gateway.guardsettings"),
+    ("gateway.settings", "gateway.secrets"),
+    ("gateway.settings", "gateway.addresses"),
+    ("gateway.guardsettings", "gateway.secrets"),
+    ("gateway.guardsettings", "gateway.addresses"),
+    ("gateway.guardsettings", "gateway.yamlmodel"),
+    ("gateway.addresses", "gateway.yamlmodel"),
+    ("gateway.secrets", "gateway.yamlfile"),
+    ("gateway.secrets", "gateway.yamlmodel"),
     ("gateway.yamlmodel", "gateway.yamlfile"),
 }
 """Settings are read through the one YAML reader, which knows nothing of them."""

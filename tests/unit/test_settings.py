@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
+from gateway.guardsettings import ASTERISK_VARIABLE, FREESWITCH_VARIABLE
 from gateway.settings import (
     ESL_SECRET_VARIABLE,
     SECRET_VARIABLE,
@@ -249,3 +250,69 @@ def test_anything_else_is_no_address(text: str) -> None:
 def test_any_bytes_are_settings_or_a_report(data: bytes) -> None:
     with contextlib.suppress(ConfigError):
         assert Settings.parse(data, HERE, {}).policy_path.is_absolute()
+
+
+def test_guards_are_off_until_they_know_where_to_connect() -> None:
+    found = settings("").guards
+    assert (found.freeswitch.connect, found.asterisk.connect) == (None, None)
+
+
+def test_a_guard_has_its_settings() -> None:
+    found = settings(
+        "guards:\n"
+        "  freeswitch: {connect: 127.0.0.1:8021, mode: kill, allowed: ok XML out, audit: 5s}\n"
+        "  asterisk: {connect: '[::1]:5038', username: me, secret: s 1, trunk: carrier}\n"
+    ).guards
+    assert found.freeswitch.connect == Address("127.0.0.1", 8021)
+    assert (found.freeswitch.mode, found.freeswitch.password) == ("kill", "ClueCon")
+    assert (found.freeswitch.allowed, found.freeswitch.audit) == ("ok XML out", 5)
+    assert (found.asterisk.username, found.asterisk.secret) == ("me", "s 1")
+
+
+def test_the_passwords_of_guards_come_from_files_and_the_environment_too(tmp_path: Path) -> None:
+    path = tmp_path / "callgate.yaml"
+    (tmp_path / "secret").write_text("from-file\n")
+    text = (
+        "guards:\n  freeswitch: {connect: pbx:8021, password_file: secret}\n"
+        "  asterisk: {connect: pbx:5038, secret_file: secret}\n"
+    )
+    found = Settings.parse(text.encode(), path, {}).guards
+    assert (found.freeswitch.password, found.asterisk.secret) == ("from-file", "from-file")
+    environ = {FREESWITCH_VARIABLE: "one", ASTERISK_VARIABLE: "two"}
+    found = Settings.parse(text.encode(), path, environ).guards
+    assert (found.freeswitch.password, found.asterisk.secret) == ("one", "two")
+
+
+def test_the_password_that_everybody_knows_is_for_loopback_only() -> None:
+    for near in ("127.0.0.1:8021", "'[::1]:8021'", "localhost:8021"):
+        assert settings(f"guards: {{freeswitch: {{connect: {near}}}}}").guards.freeswitch.connect
+    assert faults("guards: {freeswitch: {connect: 192.0.2.1:8021}}") == [
+        "callgate.yaml:1:32: guards.freeswitch.connect: needs a password of your own: "
+        "everybody knows ClueCon"
+    ]
+
+
+def test_a_guard_of_asterisk_needs_a_secret() -> None:
+    (fault,) = faults("guards: {asterisk: {connect: 127.0.0.1:5038}}")
+    assert fault.endswith(
+        "guards.asterisk.connect: needs a secret, secret_file or CALLGATE_ASTERISK_SECRET"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'freeswitch: {password: "a\\tb"}',
+        'freeswitch: {password: "a\\nb"}',
+        "freeswitch: {allowed: two words}",
+        "freeswitch: {allowed: '${x} XML default'}",
+        "freeswitch: {blocked: '-both XML default'}",
+        "freeswitch: {mode: watch}",
+        "freeswitch: {audit: 1ms}",
+        "asterisk: {deadline: 2m}",
+        'asterisk: {username: "a\\r\\nb"}',
+        'asterisk: {secret: "a\\r\\nAction: Originate"}',
+    ],
+)
+def test_what_a_guard_cannot_use_is_a_fault(text: str) -> None:
+    assert len(faults(f"guards:\n  {text}\n")) == 1

@@ -1,0 +1,44 @@
+"""Where something listens or is reached: ``host:port``, or ``off``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, NamedTuple
+
+from pydantic import WithJsonSchema
+
+from gateway.yamlmodel import from_text
+
+
+class Address(NamedTuple):
+    """A host and a port. Port 0 lets the system choose one to listen on."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody on another machine is meant."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def parse_address(text: str) -> Address | None:
+    """``127.0.0.1:4573``, ``[::1]:4573`` or ``host:port``; ``off`` is None. Raises ValueError."""
+    if text == "off":
+        return None
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
+    if found is None or int(found[3]) > 65535:
+        raise ValueError(f"must be host:port, such as 127.0.0.1:4573, or off, not '{text}'")
+    return Address(found[1] or found[2], int(found[3]))
+
+
+Listen = Annotated[
+    Address | None, from_text(parse_address), WithJsonSchema({"type": ["string", "null"]})
+]

@@ -7,6 +7,8 @@ GatewayError
 ├── ControlError           the control socket answered with an error, or not at all
 ├── JournalError           an attempt could not be written
 ├── StoreError             a store (attempts, managed entries) could not be read or written
+├── LinkError              a PBX's event socket or manager interface cannot be used, or was lost
+│   └── LinkRefused            … because it does not want us: password, access list, permission
 └── ProtocolError
     ├── LocalProtocolError     our own bug: we were about to send something illegal
     └── RemoteProtocolError    the peer's fault
@@ -69,6 +71,14 @@ class JournalError(GatewayError):
 
 class StoreError(GatewayError):
     """A store (attempts, managed entries) could not be read or written."""
+
+
+class LinkError(GatewayError):
+    """The link of a guard to its PBX: not reached, too late with an answer, or lost."""
+
+
+class LinkRefused(LinkError):
+    """The PBX answered that it does not want us; trying again alone will not help."""
 
 
 class ProtocolError(GatewayError):

@@ -80,6 +80,20 @@ METRICS: tuple[Metric, ...] = (
     _gauge("ingester_failing", "1 while the ingester reports an error."),
     _gauge("ingester_status_age_seconds", "Seconds since the ingester last said how it is."),
     _gauge("ingester_backlog_bytes", "Bytes of the journal that are not in the store yet."),
+    _gauge("guard_connected", "1 while a guard has its link to the PBX.", "frontend"),
+    _counter(
+        "guard_links", "Links of guards: connected, failed, refused, lost.", "frontend", "result"
+    ),
+    _counter("guard_missed", "Channels that a guard was not told of.", "frontend"),
+    _counter(
+        "guard_actions",
+        "What guards did to calls, and whether the PBX did it.",
+        "frontend",
+        "action",
+        "result",
+    ),
+    _gauge("guard_live_calls", "Allowed calls that have not ended.", "frontend"),
+    _counter("log_lines_dropped", "Lines of the log that nobody has read."),
     _gauge("start_time_seconds", "When this process started, in seconds since the epoch."),
     _gauge("draining", "1 once the process was told to stop."),
 )

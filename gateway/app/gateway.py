@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import time
@@ -10,12 +11,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
+from gateway.app.remarks import exposed, unapplied
 from gateway.app.star import carry_out
 from gateway.app.state import load_emergencies, save_emergencies
 from gateway.attempts.journal import Journal
-from gateway.control.server import ControlServer
+from gateway.control.server import ControlServer, program_version
 from gateway.entries import EntryStore
 from gateway.errors import ConfigError, Fault
 from gateway.frontends.esl_outbound import EslOutbound
@@ -68,9 +71,15 @@ class Gateway:
             max_connections=settings.esl.max_connections,
             deadline=settings.esl.deadline,
         )
+        self.guards = Guards(settings.guards, self.screener, self.policies, self.metrics)
         self._listening: list[Frontend] = []
         self.control = ControlServer(
-            settings.control_path, self.policies, self.entries, self.metrics, self.status
+            settings.control_path,
+            self.policies,
+            self.entries,
+            self.metrics,
+            self.status,
+            remarks=partial(unapplied, settings),
         )
         self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
         self._notifier = notifier
@@ -88,13 +97,15 @@ class Gateway:
         if self.settings.reload.watch:
             work.append(Watcher(self.policies, poll=self.settings.reload.poll).run())
         self._tasks = [asyncio.create_task(item) for item in work]
-        for task in self._tasks:
+        for task in [*self._tasks, *self.guards.start()]:
             task.add_done_callback(_tell_death)
 
     async def reload(self) -> ReloadResult:
         """Load the policy anew, and let the service manager know."""
         self._notifier.reloading()
         result = await self.policies.reload()
+        for remark in await asyncio.to_thread(unapplied, self.settings):
+            log.warning("%s", remark)
         self._notifier.ready(self.summary())
         return result
 
@@ -106,6 +117,7 @@ class Gateway:
         cut = sum(await asyncio.gather(*(each.drain(bound) for each in self._listening)))
         if cut:
             log.warning("%d calls were cut off", cut)
+        await self.guards.stop()
         await self.control.close()
         self.journal.close()
         save_emergencies(self.settings.state_dir, self.screener.emergencies)
@@ -133,6 +145,7 @@ class Gateway:
         """What the control socket's status request answers."""
         store = self.policies
         return {
+            "version": program_version(),
             "pid": os.getpid(),
             "started": self._started,
             "listeners": self.listeners(),
@@ -144,22 +157,26 @@ class Gateway:
                 "degraded": store.degraded,
                 "last_reload": store.last,
             },
+            "guards": self.guards.connected(),
             "connections": sum(frontend.listener.open for frontend in self._listening),
             "ingester": self.ingester.told(),
         }
 
     async def _listen(self) -> None:
         settings = self.settings
-        for frontend, address in (
-            (self.fastagi, settings.agi.listen),
-            (self.esl, settings.esl.listen),
-        ):
+        for frontend, section in ((self.fastagi, settings.agi), (self.esl, settings.esl)):
+            address = section.listen
             if address is None:
                 continue
+            if remark := exposed(frontend.name, address, section.secret):
+                log.warning("%s", remark)
             try:
                 await frontend.start(address.host, address.port)
             except OSError as error:
                 message = f"cannot listen on {address}: {error.strerror or error}"
+                if error.errno == errno.EADDRINUSE:
+                    message += f"; ss -ltnp 'sport = :{address.port}' says who does: stop it, "
+                    message += f"or set {frontend.name}.listen to another port"
                 fault = Fault("", 0, 0, f"{frontend.name}.listen", message)
                 raise ConfigError([fault]) from error
             self._listening.append(frontend)

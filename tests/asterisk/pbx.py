@@ -69,6 +69,7 @@ class Pbx:
         self._programs = programs
         self._directory = directory
         self.port = free_port(socket.SOCK_DGRAM)
+        self.manager_port = free_port()
         self._values = {
             "etc": directory,
             "var": directory / "var",
@@ -78,6 +79,7 @@ class Pbx:
             "gateway": "127.0.0.1:9",
             "secret": SECRET,
             "sip_port": self.port,
+            "manager_port": self.manager_port,
             "callee_port": callee_port,
             "rtp_start": 20000 + self.port % 20000 // 2 * 2,
             "rtp_end": 22000 + self.port % 20000 // 2 * 2,

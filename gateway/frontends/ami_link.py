@@ -1,0 +1,195 @@
+"""One session with Asterisk's manager interface through panoramisk, which is kept on a short lead.
+
+panoramisk gives us actions, replies, lists and events. What it would do besides was seen to go
+wrong, so here:
+
+Rule 1: a session is one connection with one manager of its own. panoramisk never connects by
+itself, so it never sends again what was written before a drop (a second ``Originate`` is a second
+call) and ``close`` is final.
+Rule 2: it gets whole messages, one at a time, behind a guard: neither a character that two reads
+cut apart nor an exception, its own or a callback's, touches the link.
+Rule 3: every action has a deadline, the login too, and what is too late is forgotten. Who waits
+when the link ends is told at once. A guard asks for its channels again and again: a link that
+does not answer is dead.
+Rule 4: no value holds a line end or NUL: it would be a second action. ``Originate`` is always
+``Async``: without it, panoramisk drops the link at the answer and Asterisk serves nobody meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final, cast
+
+from gateway.errors import LinkError, LinkRefused, LocalProtocolError, TooLong
+from gateway.frontends.tcp import MAX_UNSENT
+from gateway.protocols.buffer import Buffer
+
+log = logging.getLogger(__name__)
+
+MISSING: Final = "panoramisk is not installed: pip install 'callgate[ami]'"
+MAX_MESSAGE: Final = 256 * 1024
+"""Bytes of one message. ListCommands, the longest, has about 10,000."""
+_END: Final = b"\r\n\r\n"
+_is_name = re.compile(r"[A-Za-z][A-Za-z0-9-]*").fullmatch
+_ends_line = re.compile(r"[\r\n\0]").search
+
+Event = Mapping[str, object]
+Values = Mapping[str, str]
+
+
+def panoramisk() -> Any:
+    """The library, which only a guard of Asterisk needs. LinkRefused when it is not installed."""
+    try:
+        return import_module("panoramisk")
+    except ImportError:
+        raise LinkRefused(MISSING) from None
+
+
+class AmiLink(asyncio.Protocol):
+    """A session. ``ended`` is done, with the reason, once it is over."""
+
+    def __init__(self, on_event: Callable[[Event], None], deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[str] = loop.create_future()
+        self._on_event = on_event
+        self._deadline = deadline
+        self._buffer = Buffer(MAX_MESSAGE)
+        self._greeted = False
+        self._transport: asyncio.Transport | None = None
+        library = panoramisk()
+        self._manager: Any = library.Manager(loop=loop, log=logging.getLogger("panoramisk"))
+        self._manager.callbacks.clear()
+        self._manager.patterns.clear()
+        self._manager.connection_lost = lambda _: self._end("Asterisk shuts down")
+        self._manager.register_event("*", lambda _, event: self._happened(event))
+        self._protocol: Any = import_module("panoramisk.ami_protocol").AMIProtocol()
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        username: str,
+        secret: str,
+        *,
+        on_event: Callable[[Event], None],
+        deadline: float,
+    ) -> AmiLink:
+        """Connect and log in for the events of calls. LinkError; LinkRefused for a wrong secret."""
+        link = cls(on_event, deadline)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(deadline):
+                await loop.create_connection(lambda: link, host, port)
+        except OSError as error:  # TimeoutError is one
+            why = str(error) or f"no connection within {deadline:g} s"
+            raise LinkError(f"{host}:{port}: {why}") from error
+        try:
+            login = {"Username": username, "Secret": secret, "Events": "call"}
+            answer = await link.action("Login", login)
+            if not answer[0].success:
+                raise LinkRefused(f"the login failed: {answer[0].message}")
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    async def action(self, name: str, values: Values | None = None) -> list[Any]:
+        """Send an action; its reply, or for a list the reply and its events.
+
+        LinkError when nothing comes in time, LocalProtocolError for what must not be sent.
+        """
+        values = {"Action": name, **(values or {})}
+        for key, value in values.items():
+            if not _is_name(key) or _ends_line(value):
+                raise LocalProtocolError(f"not a line of an action: {key!r}: {value!r}")
+        as_list = None
+        if name.lower() == "originate":
+            values = {key: value for key, value in values.items() if key.lower() != "async"}
+            values["Async"] = "true"
+            as_list = False  # that it was queued is the reply; how it went is an event
+        if self.ended.done():
+            raise LinkError(f"the manager interface is closed: {self.ended.result()}")
+        action = self._made(values)
+        future: asyncio.Future[Any] = self._manager.send_action(action, as_list=as_list)
+        try:
+            return await self._wait(future, name)
+        finally:
+            self._protocol.responses.pop(action.id, None)
+            future.cancel()
+
+    def hold(self, held: bool) -> None:
+        """Stop reading, or go on with it."""
+        if self._transport is not None and not self._transport.is_closing():
+            (self._transport.pause_reading if held else self._transport.resume_reading)()
+
+    def close(self) -> None:
+        """End the session now and for good."""
+        self._end("closed")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
+        self._protocol.connection_made(self._transport)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result((self._transport, self._protocol))
+        self._manager.connection_made(done)
+        self._manager.pinger.cancel()
+        self._manager.pinger = None
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer.extend(data)
+        try:
+            while not self.ended.done() and (message := self._next()) is not None:
+                self._give(message)
+        except TooLong as error:
+            self._end(f"it sent a message without an end: {error}")
+
+    def pause_writing(self) -> None:
+        self._end("it does not read")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(str(exc) if exc else "it closed the connection")
+
+    def _next(self) -> bytes | None:
+        if not self._greeted:
+            if self._buffer.take(b"\r\n") is None:
+                return None
+            self._greeted = True
+        return self._buffer.take(_END)
+
+    def _give(self, message: bytes) -> None:
+        try:
+            self._protocol.data_received(message + _END)
+        except Exception:
+            log.exception("a message of Asterisk could not be used; the link goes on")
+
+    def _happened(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("an event could not be used; the link goes on")
+
+    def _made(self, values: Values) -> Any:
+        return import_module("panoramisk.actions").Action(dict(values))
+
+    def _end(self, why: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(why)
+        self._protocol.closed = True  # so that it begins nothing of its own
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self, future: asyncio.Future[Any], name: str) -> list[Any]:
+        either: set[asyncio.Future[Any]] = {future, self.ended}
+        await asyncio.wait(either, timeout=self._deadline, return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            answer = future.result()
+            return answer if isinstance(answer, list) else [answer]
+        if self.ended.done():
+            raise LinkError(self.ended.result())
+        raise LinkError(f"it did not answer {name} within {self._deadline:g} s")

@@ -1,0 +1,90 @@
+"""What a guard knows of the channels of its PBX, and how it finds out what it was not told.
+
+Rule: both are bounded by what the PBX really has. A count that was asked for before a call began
+says nothing about it, and a list of channels may lag behind the events: FreeSWITCH's does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gateway.calls import Call
+
+
+class LiveCalls:
+    """Calls that were allowed and have not ended, by the id of their channel."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._calls: dict[str, tuple[Call, float]] = {}
+        self._absent: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def calls(self) -> list[Call]:
+        """All of them now."""
+        return [call for call, _ in self._calls.values()]
+
+    def add(self, call: Call) -> None:
+        """A call was allowed."""
+        self._calls[call.channel_id] = (call, self._clock())
+
+    def ended(self, channel_id: str) -> None:
+        """A channel is gone."""
+        self._calls.pop(channel_id, None)
+
+    def prune(self, present: frozenset[str], asked: float) -> None:
+        """Forget what was not there in two counts running; ``asked`` is when this one was asked.
+
+        For calls whose end was missed, or came before they were added.
+        """
+        absent = {
+            channel
+            for channel, (_, since) in self._calls.items()
+            if since < asked and channel not in present
+        }
+        for channel in absent & self._absent:
+            del self._calls[channel]
+        self._absent = frozenset(absent - self._absent)
+
+
+class Census:
+    """The channels that events told of, against those that there are."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._before: frozenset[str] = frozenset()
+        self._unknown: frozenset[str] | None = None
+
+    def begin(self) -> None:
+        """A new link: nothing that is there now was told of on it."""
+        self._told.clear()
+        self._unknown = None
+
+    def appeared(self, channel_id: str) -> None:
+        """An event told of a new channel."""
+        self._told.add(channel_id)
+
+    def gone(self, channel_id: str) -> None:
+        """An event told that a channel has ended."""
+        self._told.discard(channel_id)
+
+    def count(self, present: frozenset[str]) -> int:
+        """How many channels events should have told of and did not: unknown twice running.
+
+        The first count of a link tells which channels are older than it.
+        """
+        if self._unknown is None:
+            self._told |= present
+            self._unknown = frozenset()
+            return 0
+        unknown = present - self._told
+        missed = unknown & self._unknown
+        self._told |= missed
+        fresh = self._told - self._before  # too new, perhaps, to have been counted
+        self._before = frozenset(self._told)
+        self._told &= present | fresh
+        self._unknown = frozenset(unknown - missed)
+        return len(missed)

@@ -1,0 +1,196 @@
+"""The guard of FreeSWITCH: a client of its inbound event socket.
+
+Mode ``park``: the dialplan parks a call and we let it go on or end it. Nothing leaves before that.
+Mode ``kill``: legs that nobody asked about are killed after the fact: their INVITE has left, nearly
+always, and is cancelled.
+
+Rule 1: a parked call is taken when its event comes, or when it is found parked: events of the time
+without a link never come. It is taken once.
+Rule 2: what we send is made of our own words, ids of FreeSWITCH's form and, where the setting asks
+for it, a dialled number of harmless signs. A call to any other number is ended.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+import msgspec
+
+from gateway.calls import Call
+from gateway.errors import LinkError, LinkRefused
+from gateway.frontends.esl_link import EslLink
+from gateway.frontends.guard import Guard, PolicySource
+from gateway.frontends.session import Screened, Screener
+from gateway.guardsettings import FreeswitchGuardSettings, GuardMode
+from gateway.metrics import Metrics
+from gateway.pbx import freeswitch, legs, variables
+from gateway.pbx.request import Refused
+from gateway.policy.model import Verdict
+from gateway.protocols.esl import Headers
+from gateway.protocols.esl_command import api, line, setvar_multi
+
+EVENTS: Final = ("CHANNEL_CREATE", "CHANNEL_ORIGINATE", "CHANNEL_PARK", "CHANNEL_DESTROY")
+DIALLED: Final = "*"
+"""As the extension of a target: the number that the call is for."""
+_UNALLOCATED: Final = "1"
+_is_id = re.compile(r"[A-Za-z0-9-]{8,64}").fullmatch
+_is_extension = re.compile(r"[+*#A-Za-z0-9_.][-+*#A-Za-z0-9_.]{0,63}").fullmatch
+
+
+class _Row(msgspec.Struct):
+    uuid: str = ""
+    application: str = ""
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row] = []
+
+
+class EslInbound(Guard):
+    """Watches one FreeSWITCH."""
+
+    name = "esl_inbound"
+    pbx = freeswitch.PBX
+
+    def __init__(
+        self,
+        settings: FreeswitchGuardSettings,
+        screener: Screener,
+        policies: PolicySource,
+        metrics: Metrics,
+    ) -> None:
+        super().__init__(screener, policies, metrics, audit=settings.audit)
+        self._settings = settings
+        self._esl: EslLink | None = None
+        self._taken: set[str] = set()
+        self._parked: frozenset[str] = frozenset()
+
+    async def connect(self) -> EslLink:
+        settings = self._settings
+        assert settings.connect is not None
+        link = await EslLink.open(
+            settings.connect.host,
+            settings.connect.port,
+            settings.password,
+            on_event=self.on_event,
+            deadline=settings.deadline,
+        )
+        try:
+            await subscribe(link)
+        except LinkError:
+            link.close()
+            raise
+        self._esl = link
+        return link
+
+    async def present(self) -> frozenset[str]:
+        rows = await channels(self._session())
+        self._parked = frozenset(row.uuid for row in rows if row.application == "park")
+        return frozenset(row.uuid for row in rows)
+
+    async def audited(self, present: frozenset[str]) -> None:
+        """Take what is parked and no event told of."""
+        self._taken &= present | self._parked
+        if self._settings.mode is not GuardMode.PARK:
+            return
+        for uuid in self._parked - self._taken:
+            if not _is_id(uuid):
+                continue
+            told = await self._session().command(api("uuid_dump", uuid))
+            channel = Headers(told.body)
+            if channel.get("variable_current_application") == "park":
+                self._take(channel)
+
+    async def hang_up(self, call: Call, verdict: Verdict) -> bool:
+        cause = freeswitch.answer(verdict, "").get(variables.CAUSE, str(freeswitch.OTHER_CAUSE))
+        return await self._kill(call.channel_id, cause)
+
+    def on_event(self, event: Headers) -> None:
+        """Something happened in FreeSWITCH. Never raises."""
+        uuid, name = event.get("Unique-ID"), event.get("Event-Name")
+        if not _is_id(uuid):
+            return
+        if name == "CHANNEL_DESTROY":
+            self.live.ended(uuid)
+            self.census.gone(uuid)
+            self._taken.discard(uuid)
+            return
+        self.census.appeared(uuid)
+        if self._settings.mode is GuardMode.PARK:
+            if name == "CHANNEL_PARK":
+                self._take(event)
+        elif name in ("CHANNEL_CREATE", "CHANNEL_ORIGINATE"):
+            self._look_at(event)
+
+    def _take(self, channel: Headers) -> None:
+        """A call is parked. One whose dialplan names no direction is not parked for us."""
+        uuid = channel.get("Unique-ID")
+        if uuid in self._taken or channel.raw("variable_callgate_direction") is None:
+            return
+        self._taken.add(uuid)
+        request = freeswitch.read_request(channel, at=time.time())
+        hostile = request.why if isinstance(request, Refused) else ""
+        screened = self.decide(request.call, hostile=hostile)
+        blocked = screened.verdict.blocked
+        self.keep(
+            self.carry_out(
+                screened,
+                "reject" if blocked else "release",
+                lambda: self._answer(request.call, screened),
+            )
+        )
+
+    def _look_at(self, event: Headers) -> None:
+        """A leg is on its way: if nobody has decided it, it is decided now."""
+        leg = legs.of_freeswitch(event, at=time.time())
+        if leg is None or leg.call.channel_id in self._taken:
+            return
+        self._taken.add(leg.call.channel_id)
+        screened = self.decide_leg(leg, self._settings.trunk)
+        if screened is not None and screened.verdict.blocked:
+            verdict = screened.verdict
+            self.keep(self.carry_out(screened, "kill", lambda: self.hang_up(leg.call, verdict)))
+
+    async def _answer(self, call: Call, screened: Screened) -> bool:
+        """Tell a parked call its verdict and send it on its way, or end it."""
+        uuid, verdict = call.channel_id, screened.verdict
+        values = freeswitch.answer(verdict, screened.attempt_id)
+        if not (await self._session().command(setvar_multi(uuid, values))).ok:
+            return False
+        target = self._settings.blocked if verdict.blocked else self._settings.allowed
+        if verdict.blocked and not target:
+            return await self._kill(uuid, values[variables.CAUSE])
+        extension, dialplan, context = target.split()
+        if extension == DIALLED:
+            if not _is_extension(call.callee):
+                return await self._kill(uuid, _UNALLOCATED)
+            extension = call.callee
+        command = api("uuid_transfer", uuid, extension, dialplan, context)
+        return (await self._session().command(command)).ok
+
+    async def _kill(self, uuid: str, cause: str) -> bool:
+        return (await self._session().command(api("uuid_kill", uuid, cause))).ok
+
+    def _session(self) -> EslLink:
+        if self._esl is None:
+            raise LinkError("there is no link yet")
+        return self._esl
+
+
+async def subscribe(link: EslLink) -> None:
+    """Ask for the events. LinkRefused when this user may not have them."""
+    reply = await link.command(line("event plain " + " ".join(EVENTS)))
+    if not reply.ok:
+        raise LinkRefused(f"no events: {reply.get('Reply-Text')}")
+
+
+async def channels(link: EslLink) -> list[_Row]:
+    """All channels that there are. LinkError, LinkRefused when this user may not ask."""
+    told = await link.command(line("api show channels as json"))
+    try:
+        return msgspec.json.decode(told.body, type=_Rows).rows
+    except msgspec.MsgspecError:
+        said = told.body[:80].decode("utf-8", "replace").strip()
+        raise LinkRefused(f"channels are not told: {said or told.get('Reply-Text')}") from None

@@ -1,0 +1,260 @@
+"""What the guards of both PBXs have in common: a link that is kept up, and calls that are ended.
+
+A guard watches a PBX from beside its dialplan, for calls that no dialplan asked about.
+
+Rule 1: a lost link is made anew, after a pause that grows and is never the same twice. What was
+asked over the old one is not asked again.
+Rule 2: events can be missed: FreeSWITCH drops them from a full queue, and nobody sends those of
+the time without a link. So the channels that there are, are counted again and again; that is also
+how a link is found dead. (Numbers of events tell nothing: FreeSWITCH counts those too that were
+not asked for.)
+Rule 3: what is done to a call is done after its attempt stands in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Protocol
+
+from gateway.attempts.model import Delivery
+from gateway.calls import Call
+from gateway.errors import LinkError, LinkRefused
+from gateway.frontends.census import Census, LiveCalls
+from gateway.frontends.session import Screened, Screener
+from gateway.metrics import Metrics
+from gateway.pbx.legs import Leg, needs_verdict, trunk_of
+from gateway.policy.decide import decide
+from gateway.policy.model import Policy, Verdict
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between two tries of a link: doubled each time, less up to half of it by chance."""
+MAX_TASKS: Final = 1000
+"""Calls that may wait for the PBX to do what it was told; past it, no more events are read."""
+_BATCH: Final = 200
+"""Live calls that are decided anew before other work has its turn."""
+
+
+class PolicySource(Protocol):
+    """Where the live policy is read."""
+
+    @property
+    def current(self) -> Policy: ...
+
+
+class Link(Protocol):
+    """A session with a PBX."""
+
+    ended: asyncio.Future[str]
+
+    def hold(self, held: bool) -> None: ...
+    def close(self) -> None: ...
+
+
+class Guard:
+    """One guard of one PBX. ``audit`` is the seconds from one count of its channels to the next."""
+
+    name: ClassVar[str]
+    """Under which it is counted and its attempts are recorded."""
+    pbx: ClassVar[str]
+    """What ``Call.pbx`` says of calls on its PBX."""
+
+    def __init__(
+        self,
+        screener: Screener,
+        policies: PolicySource,
+        metrics: Metrics,
+        *,
+        audit: float,
+        pause: Callable[[int], float] | None = None,
+    ) -> None:
+        self.screener = screener
+        self.policies = policies
+        self.metrics = metrics
+        self.live = LiveCalls()
+        self.census = Census()
+        self.connected = asyncio.Event()
+        self._audit = audit
+        self._pause = pause or pause_after
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._link: Link | None = None
+
+    async def connect(self) -> Link:
+        """Make a link that gives the events. LinkError, LinkRefused."""
+        raise NotImplementedError
+
+    async def present(self) -> frozenset[str]:
+        """The ids of all channels that the PBX has now. LinkError."""
+        raise NotImplementedError
+
+    async def hang_up(self, call: Call, verdict: Verdict) -> bool:
+        """End the channel of a call; whether there still was one. LinkError."""
+        raise NotImplementedError
+
+    def remember(self, call: Call) -> None:
+        """A call was allowed, by whichever frontend; it may be ended later."""
+        if call.pbx == self.pbx and call.channel_id:
+            self.live.add(call)
+
+    async def run(self) -> None:
+        """Keep a link up until cancelled."""
+        failures = 0
+        self.metrics.set("callgate_guard_connected", 0, frontend=self.name)
+        while True:
+            try:
+                link = await self.connect()
+            except LinkError as error:
+                refused = isinstance(error, LinkRefused)
+                self._count_link("refused" if refused else "failed")
+                log.log(
+                    logging.ERROR if refused or not failures else logging.INFO,
+                    "guard %s has no link: %s",
+                    self.name,
+                    error,
+                )
+                failures += 1
+            else:
+                failures = 0
+                why = await self._serve(link)
+                self._count_link("lost")
+                log.warning("guard %s has lost its link: %s", self.name, why)
+            await asyncio.sleep(self._pause(failures))
+
+    async def drop(self, lists: frozenset[str]) -> None:
+        """Hang up the live calls that these lists block now, if they say ``drop_active``."""
+        policy = self.policies.current
+        armed = lists & {item.name for item in policy.lists if item.drop_active}
+        if not armed:
+            return
+        for place, call in enumerate(self.live.calls()):
+            verdict = decide(call, policy)
+            if verdict.blocked and verdict.list in armed:
+                self.live.ended(call.channel_id)
+                self.keep(self._drop(replace(call, at=time.time())))
+            if place % _BATCH == _BATCH - 1:
+                await asyncio.sleep(0)
+
+    def decide(self, call: Call, *, hostile: str = "") -> Screened:
+        """The verdict on a call, which stands in the journal."""
+        started = time.perf_counter()
+        if hostile:
+            log.warning("hostile call at guard %s: %s", self.name, hostile)
+            return self.screener.hostile(call, self.name, hostile)
+        return self.screener.screen(call, self.name, started=started)
+
+    def decide_leg(self, leg: Leg, trunk: str) -> Screened | None:
+        """The verdict on a leg that has left; None when it needs none.
+
+        ``trunk`` is what to assume where the policy does not know its way out.
+        """
+        policy = self.policies.current
+        call = replace(leg.call, trunk=trunk_of(leg, policy, trunk))
+        plan = policy.trunks.get(call.trunk, policy.plan)
+        if not needs_verdict(leg, plan):
+            return None
+        screened = self.decide(call, hostile=leg.hostile)
+        if not screened.verdict.blocked:  # it is on its way, and nothing is done to it
+            self.screener.delivered(screened.attempt_id, Delivery.REPORTED)
+        return screened
+
+    async def carry_out(
+        self, screened: Screened, action: str, work: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Do what a verdict asks for, once its attempt is as durable as it must be."""
+        if (waiting := self.screener.durable()) is not None:
+            try:
+                await waiting
+            except Exception as error:
+                log.error("a call is acted on before its attempt is on the disk: %s", error)
+        try:
+            done = await work()
+            delivery = Delivery.CONFIRMED if done else Delivery.LOST
+        except LinkError as error:
+            log.warning("guard %s cannot say whether it could %s: %s", self.name, action, error)
+            done, delivery = False, Delivery.SENT
+        self.screener.delivered(screened.attempt_id, delivery)
+        result = "ok" if done else "failed"
+        self.metrics.inc(
+            "callgate_guard_actions_total", frontend=self.name, action=action, result=result
+        )
+
+    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the events; with too much of it, no more events are read."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        if len(self._tasks) == MAX_TASKS and self._link is not None:
+            self._link.hold(True)
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def audited(self, present: frozenset[str]) -> None:
+        """The channels were counted; ``present`` are their ids. For what a guard adds to it."""
+
+    async def _serve(self, link: Link) -> str:
+        self._link = link
+        self._count_link("connected")
+        log.info("guard %s is connected", self.name)
+        audits = asyncio.create_task(self._audits())
+        try:
+            either: set[asyncio.Future[Any]] = {audits, link.ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if link.ended.done():
+                return link.ended.result()
+            return str(audits.exception())
+        finally:
+            self.connected.clear()
+            self._link = None
+            self.metrics.set("callgate_guard_connected", 0, frontend=self.name)
+            audits.cancel()
+            link.close()
+            await asyncio.gather(audits, return_exceptions=True)
+
+    async def _audits(self) -> None:
+        """Count the channels, at once and then again and again. LinkError ends the link."""
+        self.census.begin()
+        while True:
+            asked = time.monotonic()
+            present = await self.present()
+            self.live.prune(present, asked)
+            if missed := self.census.count(present):
+                self.metrics.inc("callgate_guard_missed_total", missed, frontend=self.name)
+                log.warning("guard %s was not told of %d channels", self.name, missed)
+            self.metrics.set("callgate_guard_live_calls", len(self.live), frontend=self.name)
+            await self.audited(present)
+            if not self.connected.is_set():
+                self.connected.set()
+                self.metrics.set("callgate_guard_connected", 1, frontend=self.name)
+            await asyncio.sleep(self._audit)
+
+    async def _drop(self, call: Call) -> None:
+        screened = self.decide(call)
+        if screened.verdict.blocked:
+            await self.carry_out(screened, "drop", lambda: self.hang_up(call, screened.verdict))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if len(self._tasks) == MAX_TASKS - 1 and self._link is not None:
+            self._link.hold(False)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("guard %s failed at a call", self.name, exc_info=error)
+
+    def _count_link(self, result: str) -> None:
+        self.metrics.inc("callgate_guard_links_total", frontend=self.name, result=result)
+
+
+def pause_after(failures: int) -> float:
+    """Seconds until the next try."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 10))
+    return float(longest * random.uniform(0.5, 1.0))

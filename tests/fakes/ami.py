@@ -1,0 +1,162 @@
+"""A scripted Asterisk manager: it lets log in and does what the test says with each action.
+
+Its bytes are those of Asterisk 22.10.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+SECRET = "s3cret"
+GREETING = b"Asterisk Call Manager/11.0.0\r\n"
+Action = dict[str, str]
+Script = Callable[["Session", Action], None]
+
+_SNAPSHOT = """Channel: {name}
+ChannelState: 0
+ChannelStateDesc: Down
+CallerIDNum: {caller}
+CallerIDName: <unknown>
+ConnectedLineNum: <unknown>
+ConnectedLineName: <unknown>
+Language: en
+AccountCode: 
+Context: from-carrier
+Exten: s
+Priority: 1
+Uniqueid: {uniqueid}
+Linkedid: {uniqueid}
+ChanVariable: CALLGATE_FOR={mark}
+ChanVariable: CALLGATE_ATTEMPT="""  # noqa: W291 - an empty AccountCode ends in a blank
+
+
+def snapshot(
+    name: str, uniqueid: str, *, caller: str = "<unknown>", mark: str = "", prefix: str = ""
+) -> str:
+    """The lines of a channel in an event."""
+    text = _SNAPSHOT.format(name=name, uniqueid=uniqueid, caller=caller, mark=mark)
+    return "\n".join(prefix + line for line in text.split("\n"))
+
+
+def dial_begin(
+    dialled: str, *, mark: str = "", uniqueid: str = "1795368179.1", caller: str = ""
+) -> str:
+    """A leg to ``dialled`` on the trunk ``carrier``; without ``caller`` it is an Originate."""
+    parts = ["Event: DialBegin", "Privilege: call,all"]
+    if caller:
+        parts.append(snapshot("PJSIP/phone-00000007", "1795368179.0", caller=caller))
+    parts.append(snapshot("PJSIP/carrier-00000008", uniqueid, mark=mark, prefix="Dest"))
+    return "\n".join([*parts, f"DialString: {dialled}"])
+
+
+def hangup(uniqueid: str) -> str:
+    ended = snapshot("PJSIP/phone-00000007", uniqueid)
+    return f"Event: Hangup\nPrivilege: call,all\n{ended}\nCause: 16\nCause-txt: Normal Clearing"
+
+
+@dataclass
+class Session:
+    """One connection to the manager."""
+
+    writer: asyncio.StreamWriter
+
+    def send(self, *messages: str) -> None:
+        """Messages, whose lines end in a newline here."""
+        self.raw(
+            "".join(f"{text.rstrip()}\n\n" for text in messages).replace("\n", "\r\n").encode()
+        )
+
+    def raw(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def reply(self, action: Action, text: str = "Message: fine", response: str = "Success") -> None:
+        self.send(f"Response: {response}\nActionID: {action['ActionID']}\n{text}")
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@dataclass
+class FakeAsterisk:
+    """Its actions so far, in all sessions, and what it does with the next."""
+
+    script: Mapping[str, Script] = field(default_factory=dict)
+    channels: list[str] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    port: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def session(self) -> Session:
+        return self.sessions[-1]
+
+    def told(self, name: str) -> list[Action]:
+        """The actions of this name, without their ids."""
+        return [
+            {key: value for key, value in action.items() if key != "ActionID"}
+            for action in self.actions
+            if action["Action"] == name
+        ]
+
+    async def until(self, name: str, times: int = 1) -> list[Action]:
+        """Wait for so many actions of this name."""
+        while len(self.told(name)) < times:
+            self._news.clear()
+            await self._news.wait()
+        return self.told(name)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session(writer)
+        self.sessions.append(session)
+        writer.write(GREETING)
+        try:
+            while True:
+                block = (await reader.readuntil(b"\r\n\r\n")).decode().strip("\r\n")
+                action = dict(line.split(": ", 1) for line in block.split("\r\n"))
+                self.actions.append(action)
+                script = self.script.get(action["Action"])
+                (script or self._answer)(session, action)
+                self._news.set()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def _answer(self, *asked: object) -> None:
+        session, action = asked
+        assert isinstance(session, Session)
+        assert isinstance(action, dict)
+        match action["Action"]:
+            case "Login" if action["Secret"] != SECRET:
+                session.reply(action, "Message: Authentication failed", "Error")
+                session.close()
+            case "Login":
+                session.reply(action, "Message: Authentication accepted")
+            case "Status":
+                self._status(session, action)
+            case _:
+                session.reply(action)
+
+    def _status(self, session: Session, action: Action) -> None:
+        mine = f"ActionID: {action['ActionID']}"
+        session.reply(action, "EventList: start\nMessage: Channel status will follow")
+        for place, uniqueid in enumerate(self.channels):
+            channel = snapshot(f"PJSIP/phone-{place:08x}", uniqueid)
+            session.send(f"Event: Status\nPrivilege: Call\n{channel}\nType: PJSIP\n{mine}")
+        session.send(f"Event: StatusComplete\n{mine}\nEventList: Complete\nListItems: 0\nItems: 0")
+
+
+@asynccontextmanager
+async def fake_asterisk(**script: Script) -> AsyncIterator[FakeAsterisk]:
+    """A manager on loopback; ``script`` says what it does with actions by name."""
+    fake = FakeAsterisk(script)
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.close()
+        for session in fake.sessions:
+            session.close()

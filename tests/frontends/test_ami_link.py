@@ -1,0 +1,184 @@
+"""The short lead on panoramisk: each test shows a fault of the bare library that must not show.
+
+What the bare library does was seen with panoramisk 1.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.errors import LinkError, LinkRefused, LocalProtocolError
+from gateway.frontends.ami_link import MISSING, AmiLink, Event
+from tests.fakes.ami import SECRET, Action, FakeAsterisk, Session, dial_begin, fake_asterisk
+
+
+def ignore(session: Session, action: Action) -> None:
+    """Never answer."""
+
+
+def drop(session: Session, _: Action) -> None:
+    """Close the connection instead of an answer."""
+    session.close()
+
+
+@asynccontextmanager
+async def linked(
+    asterisk: FakeAsterisk, *, deadline: float = 10, events: list[Event] | None = None
+) -> AsyncIterator[AmiLink]:
+    told = [] if events is None else events
+    link = await AmiLink.open(
+        "127.0.0.1", asterisk.port, "callgate", SECRET, on_event=told.append, deadline=deadline
+    )
+    try:
+        yield link
+    finally:
+        link.close()
+
+
+async def test_it_logs_in_for_the_events_of_calls_alone() -> None:
+    async with fake_asterisk() as asterisk, linked(asterisk):
+        login = {"Username": "callgate", "Secret": SECRET, "Events": "call"}
+        assert asterisk.told("Login") == [{"Action": "Login", **login}]
+
+
+async def test_an_originate_is_async_whatever_was_asked_and_leaves_the_link_up() -> None:
+    """Bare: without Async, a KeyError drops the connection and the reply never comes."""
+
+    def queued(session: Session, action: Action) -> None:
+        session.reply(action, "Message: Originate successfully queued")
+
+    async with fake_asterisk(Originate=queued) as asterisk, linked(asterisk) as link:
+        for asked in ({}, {"Async": "false"}, {"async": "no"}):
+            answer = await link.action("Originate", {"Channel": "Local/1@x", **asked})
+            assert answer[0].success
+        told = asterisk.told("Originate")
+        assert told == [{"Action": "Originate", "Async": "true", "Channel": "Local/1@x"}] * 3
+        assert (await link.action("Ping"))[0].success
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\0"])
+@pytest.mark.parametrize("in_key", [True, False])
+async def test_no_value_carries_a_second_action(end: str, in_key: bool) -> None:
+    """Bare: the second action goes out on the wire."""
+    evil = f"x{end}Action: Originate"
+    async with fake_asterisk() as asterisk, linked(asterisk) as link:
+        with pytest.raises(LocalProtocolError):
+            await link.action("Hangup", {evil: "1"} if in_key else {"Channel": evil})
+        assert (await link.action("Ping"))[0].success
+        assert [action["Action"] for action in asterisk.actions] == ["Login", "Ping"]
+
+
+async def test_an_event_that_its_receiver_cannot_use_leaves_the_link_up() -> None:
+    """Bare: an exception in a callback drops the connection."""
+
+    def fail(_: Event) -> None:
+        raise RuntimeError("a bug of ours")
+
+    async with fake_asterisk() as asterisk:
+        link = await AmiLink.open(
+            "127.0.0.1", asterisk.port, "callgate", SECRET, on_event=fail, deadline=10
+        )
+        asterisk.session.send(dial_begin("0612@carrier"))
+        assert (await link.action("Ping"))[0].success
+        link.close()
+
+
+async def test_an_action_without_an_answer_ends_at_its_deadline_and_is_forgotten() -> None:
+    """Bare: its future waits for ever."""
+    async with fake_asterisk(Hangup=ignore) as asterisk, linked(asterisk, deadline=0.2) as link:
+        with pytest.raises(LinkError, match="did not answer Hangup"):
+            await link.action("Hangup", {"Channel": "1.1"})
+        late = asterisk.actions[-1]
+        asterisk.session.reply(late)
+        assert (await link.action("Ping"))[0].message == "fine"
+
+
+async def test_what_was_asked_before_a_drop_is_never_asked_again() -> None:
+    """Bare: it connects again by itself and sends the Originate twice."""
+    async with fake_asterisk(Originate=drop) as asterisk:
+        async with linked(asterisk) as link:
+            with pytest.raises(LinkError):
+                await link.action("Originate", {"Channel": "Local/1@x"})
+            assert await link.ended == "it closed the connection"
+            with pytest.raises(LinkError):
+                await link.action("Ping")
+        async with linked(asterisk) as again:
+            asterisk.session.send("Event: FullyBooted\nPrivilege: system,all\nStatus: Fully Booted")
+            assert (await again.action("Ping"))[0].success
+        assert len(asterisk.told("Originate")) == 1
+        assert len(asterisk.sessions) == 2
+
+
+async def test_a_shutdown_of_asterisk_ends_the_link_for_good() -> None:
+    """Bare: it begins to connect again, and close() does not stop it."""
+    async with fake_asterisk() as asterisk, linked(asterisk) as link:
+        asterisk.session.send("Event: Shutdown\nPrivilege: system,all\nShutdown: Cleanly")
+        assert await link.ended == "Asterisk shuts down"
+        assert link._manager.pinger is None
+        assert not link._manager.awaiting_actions
+
+
+async def test_a_character_that_two_reads_cut_apart_is_whole() -> None:
+    """Bare: it is lost."""
+    events: list[Event] = []
+    async with fake_asterisk() as asterisk, linked(asterisk, events=events) as link:
+        message = "Event: Newchannel\r\nCallerIDName: Zoé Müller\r\n\r\n".encode()
+        for byte in message:
+            asterisk.session.raw(bytes([byte]))
+            await asterisk.session.writer.drain()
+            await asyncio.sleep(0)
+        await link.action("Ping")
+        assert [event["CallerIDName"] for event in events] == ["Zoé Müller"]
+
+
+async def test_a_wrong_secret_is_said() -> None:
+    """Bare: it tries for ever and raises nothing."""
+    async with fake_asterisk() as asterisk:
+        with pytest.raises(LinkRefused, match="Authentication failed"):
+            await AmiLink.open(
+                "127.0.0.1", asterisk.port, "callgate", "wrong", on_event=print, deadline=10
+            )
+        assert len(asterisk.told("Login")) == 1
+
+
+async def test_a_login_without_an_answer_ends_at_its_deadline() -> None:
+    async with fake_asterisk(Login=ignore) as asterisk:
+        with pytest.raises(LinkError, match="did not answer Login"):
+            async with linked(asterisk, deadline=0.1):
+                pass
+
+
+async def test_a_list_comes_whole() -> None:
+    async with fake_asterisk() as asterisk, linked(asterisk) as link:
+        asterisk.channels += ["1.1", "1.2"]
+        reply, *events = await link.action("Status")
+        assert reply.success
+        assert [event.uniqueid for event in events] == ["1.1", "1.2", ""]
+
+
+async def test_a_message_without_an_end_ends_the_link() -> None:
+    async with fake_asterisk() as asterisk, linked(asterisk) as link:
+        asterisk.session.raw(b"Event: " + b"x" * 300_000)
+        assert "without an end" in await link.ended
+
+
+async def test_a_port_where_nobody_listens_is_a_link_error() -> None:
+    async with fake_asterisk() as asterisk:
+        pass
+    with pytest.raises(LinkError):
+        async with linked(asterisk):
+            pass
+
+
+async def test_a_missing_library_is_said_with_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "panoramisk", None)
+    with pytest.raises(LinkRefused) as caught:
+        await AmiLink.open("127.0.0.1", 1, "callgate", SECRET, on_event=print, deadline=1)
+    assert str(caught.value) == MISSING

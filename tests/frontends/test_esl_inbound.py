@@ -1,0 +1,331 @@
+"""The guard of FreeSWITCH: parked calls are let go or ended, legs are killed after the fact."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.addresses import Address
+from gateway.errors import LinkError, LinkRefused
+from gateway.frontends.esl_inbound import EslInbound
+from gateway.frontends.esl_link import EslLink
+from gateway.guardsettings import FreeswitchGuardSettings
+from gateway.protocols.esl_command import line
+from tests.fakes.event_socket import (
+    PASSWORD,
+    UUID,
+    EventSocket,
+    Session,
+    event_socket,
+    leg,
+    parked,
+)
+from tests.fakes.freeswitch import captured
+from tests.support.guards import Bench
+from tests.support.policies import number
+
+OTHER = "11111111-2222-4333-8444-555555555555"
+BLOCKED = "0612999002"
+ASKED = {"callgate_direction": "outbound", "callgate_trunk": "carrier"}
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+def guard_of(bench: Bench, pbx: EventSocket, **settings: object) -> EslInbound:
+    made = FreeswitchGuardSettings.model_validate(
+        {
+            "connect": Address("127.0.0.1", pbx.port),
+            "password": PASSWORD,
+            "deadline": 10.0,
+            "audit": 3600.0,
+            **settings,
+        }
+    )
+    guard = EslInbound(made, bench.screener, bench.policies, bench.metrics)
+    guard._pause = lambda _: 0.0
+    return guard
+
+
+def variables(told: str) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in told.partition(" ")[2].split(";"))
+    return {name: value for name, _, value in pairs}
+
+
+async def test_a_blocked_parked_call_is_told_and_ended(bench: Bench) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+        assert await pbx.until("uuid_kill") == [f"{UUID} 21"]
+        (attempt,) = await bench.journal.settled(1)
+        told = variables(pbx.told("uuid_setvar_multi")[0])
+    assert told["CALLGATE_VERDICT"] == "block"
+    assert told["CALLGATE_LIST"] == "nuisance"
+    assert (attempt.frontend, attempt.pbx, attempt.verdict) == (
+        "esl_inbound",
+        "freeswitch",
+        "block",
+    )
+    assert (attempt.caller, attempt.channel_id) == ("+15551234567", UUID)
+    assert attempt.delivery == "confirmed"
+    assert pbx.told("uuid_transfer") == []
+
+
+async def test_an_allowed_parked_call_goes_where_the_setting_says(bench: Bench) -> None:
+    call = parked(**ASKED, callgate_callee="0612000000")
+    for allowed, sent in {
+        "* XML default": "0612000000 XML default",
+        "screened XML out": "screened XML out",
+    }.items():
+        async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, allowed=allowed)):
+            pbx.session.event("CHANNEL_PARK", call)
+            assert await pbx.until("uuid_transfer") == [f"{UUID} {sent}"]
+            told = variables(pbx.told("uuid_setvar_multi")[0])
+            assert told["CALLGATE_NUMBER"] == "+33612000000"
+    assert [attempt.verdict for attempt in bench.attempts] == ["allow", "allow"]
+
+
+async def test_a_blocked_call_may_go_somewhere_too(bench: Bench) -> None:
+    guarded = {"blocked": "sorry XML default"}
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, **guarded)):
+        pbx.session.event("CHANNEL_PARK", parked(**ASKED, callgate_callee=BLOCKED))
+        assert await pbx.until("uuid_transfer") == [f"{UUID} sorry XML default"]
+    assert pbx.told("uuid_kill") == []
+
+
+@pytest.mark.parametrize("dialled", ["-both", "1 XML evil", "x;y", "${system(id)}", "a/b"])
+async def test_a_call_whose_number_is_no_word_is_ended_instead_of_sent_on(
+    bench: Bench, dialled: str
+) -> None:
+    call = parked(callgate_direction="inbound", callgate_caller="0612000000") | {
+        "Caller-Destination-Number": dialled
+    }
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_PARK", call)
+        assert await pbx.until("uuid_kill") == [f"{UUID} 1"]
+    assert pbx.told("uuid_transfer") == []
+    assert dialled not in "".join(pbx.commands)
+
+
+async def test_a_parked_call_that_no_dialplan_parked_for_us_is_left_alone(bench: Bench) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_PARK", parked())
+        pbx.session.event("CHANNEL_PARK", parked(OTHER, callgate_direction="inbound"))
+        await pbx.until("uuid_kill")
+    assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
+
+
+async def test_a_hostile_parked_call_is_blocked(bench: Bench) -> None:
+    call = parked(callgate_direction="inbound", callgate_caller="+33\nX: y")
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_PARK", call)
+        await pbx.until("uuid_kill")
+    assert [attempt.reason for attempt in bench.attempts] == ["hostile"]
+
+
+async def test_a_call_that_was_parked_while_there_was_no_link_is_taken_once(bench: Bench) -> None:
+    call = parked(callgate_direction="inbound")
+    async with event_socket() as pbx:
+        pbx.channels |= {UUID: "park", OTHER: "bridge"}
+        pbx.dumps[UUID] = call
+        async with bench.watching(guard_of(bench, pbx, audit=0.1)):
+            await pbx.until("uuid_kill")
+            pbx.session.event("CHANNEL_PARK", call)
+            await pbx.until("show", len(pbx.told("show")) + 3)
+    assert pbx.told("uuid_dump") == [UUID]
+    assert pbx.told("uuid_kill") == [f"{UUID} 21"]
+    assert len(bench.attempts) == 1
+
+
+async def test_a_call_that_is_gone_before_it_is_told_is_lost(bench: Bench) -> None:
+    def gone(session: Session, _: str) -> None:
+        session.response("-ERR No such channel!\n")
+
+    async with event_socket(uuid_setvar_multi=gone) as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+        (attempt,) = await bench.journal.settled(1)
+    assert attempt.delivery == "lost"
+    assert pbx.told("uuid_kill") == []
+
+
+async def test_in_kill_mode_a_leg_that_nobody_asked_about_is_killed(bench: Bench) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED))
+        pbx.session.event("CHANNEL_ORIGINATE", leg(BLOCKED))
+        assert await pbx.until("uuid_kill") == [f"{UUID} 52"]
+        (attempt,) = await bench.journal.settled(1)
+    assert (attempt.frontend, attempt.list, attempt.trunk) == ("esl_inbound", "nuisance", "carrier")
+    assert len(bench.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        leg(BLOCKED, CALLGATE_FOR="+33612999002"),
+        leg("112", CALLGATE_FOR="112"),
+        leg("1001"),
+        leg(BLOCKED) | {"Call-Direction": "inbound"},
+        leg(BLOCKED) | {"Channel-Name": "loopback/0612999002-a"},
+    ],
+    ids=["asked about", "an emergency", "an extension", "a call that came in", "a dialplan"],
+)
+async def test_in_kill_mode_a_leg_that_needs_no_verdict_leaves_no_attempt(
+    bench: Bench, harmless: dict[str, str]
+) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
+        pbx.session.event("CHANNEL_CREATE", harmless)
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED, OTHER, CALLGATE_FOR="+33612000000"))
+        assert await pbx.until("uuid_kill") == [f"{OTHER} 52"]
+    assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
+
+
+async def test_in_park_mode_legs_are_left_alone_and_in_kill_mode_parked_calls(
+    bench: Bench,
+) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED, OTHER))
+        pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+        await pbx.until("uuid_kill")
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
+        pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED, OTHER))
+        await pbx.until("uuid_kill")
+    assert [attempt.channel_id for attempt in bench.attempts] == [UUID, OTHER]
+
+
+async def test_after_a_drop_it_subscribes_anew_and_repeats_nothing(bench: Bench) -> None:
+    def vanish(session: Session, _: str) -> None:
+        session.close()
+
+    async with event_socket(uuid_kill=vanish) as pbx:
+        guard = guard_of(bench, pbx)
+        async with bench.watching(guard):
+            pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+            (attempt,) = await bench.journal.settled(1)
+            assert attempt.delivery == "sent"
+            connected = {"frontend": "esl_inbound", "result": "connected"}
+            await bench.metrics.until(2, "callgate_guard_links_total", **connected)
+            await guard.connected.wait()
+    subscribed = [text for text in pbx.commands if text.startswith("event plain")]
+    assert len(subscribed) == 2
+    assert len(pbx.told("uuid_kill")) == 1
+
+
+async def test_a_number_that_is_added_hangs_up_its_live_calls(bench: Bench) -> None:
+    async with event_socket() as pbx:
+        guard = guard_of(bench, pbx)
+        async with bench.watching(guard):
+            for uuid in (UUID, OTHER):
+                call = parked(uuid, **ASKED, callgate_callee="0612000001")
+                pbx.session.event("CHANNEL_PARK", call)
+            await bench.journal.settled(2)
+            pbx.session.event("CHANNEL_DESTROY", parked(OTHER))
+            pbx.session.event("CHANNEL_PARK", parked(OTHER[::-1], callgate_direction="inbound"))
+            await bench.journal.settled(3)
+            bench.add(number("dropping", "33612000001"))
+            await guard.drop(frozenset({"dropping"}))
+            await bench.journal.settled(4)
+    assert pbx.told("uuid_kill") == [f"{OTHER[::-1]} 21", f"{UUID} 52"]
+    assert bench.attempts[-1].list == "dropping"
+
+
+async def opened(pbx: EventSocket, password: str = PASSWORD, deadline: float = 10) -> EslLink:
+    return await EslLink.open(
+        "127.0.0.1", pbx.port, password, on_event=lambda _: None, deadline=deadline
+    )
+
+
+async def test_a_wrong_password_is_said() -> None:
+    async with event_socket() as pbx:
+        with pytest.raises(LinkRefused, match="password is wrong"):
+            await opened(pbx, "wrong")
+
+
+async def test_an_access_list_that_does_not_have_us_is_said() -> None:
+    def rude(session: Session, _: str) -> None:
+        body = b"Access Denied, go away.\n"
+        head = f"Content-Type: text/rude-rejection\nContent-Length: {len(body)}\n\n"
+        session.raw(head.encode() + body)
+        session.close()
+
+    async with event_socket(greeting=rude) as pbx:
+        with pytest.raises(LinkRefused, match="access list"):
+            await opened(pbx)
+
+
+def ignore(session: Session, _: str) -> None:
+    """Never answer."""
+    assert session
+
+
+@pytest.mark.parametrize("step", ["greeting", "auth"])
+async def test_every_step_has_a_deadline(step: str) -> None:
+    async with event_socket(**{step: ignore}) as pbx:
+        with pytest.raises(LinkError, match=r"within 0\.1 s"):
+            await opened(pbx, deadline=0.1)
+
+
+async def test_a_reply_that_is_late_ends_the_link() -> None:
+    """The next one would be taken for it."""
+    async with event_socket(status=ignore) as pbx:
+        link = await opened(pbx, deadline=0.2)
+        with pytest.raises(LinkError):
+            await link.command(line("api status"))
+        assert link.ended.done()
+        with pytest.raises(LinkError):
+            await link.command(line("api version"))
+
+
+async def test_replies_belong_to_commands_in_their_order() -> None:
+    def say(session: Session, command: str) -> None:
+        session.response(command)
+
+    async with event_socket(echo=say) as pbx:
+        link = await opened(pbx)
+        commands = [line(f"api echo {number}") for number in range(20)]
+        replies = await asyncio.gather(*map(link.command, commands))
+        assert [reply.body for reply in replies] == [c.rstrip() for c in commands]
+        link.close()
+
+
+async def test_a_reply_to_no_command_ends_the_link() -> None:
+    async with event_socket() as pbx:
+        link = await opened(pbx)
+        pbx.session.raw(captured("inbound.event-reply"))
+        assert "no FreeSWITCH" in await link.ended
+
+
+async def test_a_goodbye_ends_the_link() -> None:
+    async with event_socket() as pbx:
+        link = await opened(pbx)
+        body = b"Disconnected, goodbye.\n"
+        head = f"Content-Type: text/disconnect-notice\nContent-Length: {len(body)}\n\n"
+        pbx.session.raw(head.encode() + body)
+        assert await link.ended == "it said goodbye"
+
+
+async def test_events_that_may_not_be_had_are_a_refusal(bench: Bench) -> None:
+    def deny(session: Session, _: str) -> None:
+        session.reply("-ERR permission denied")
+
+    async with event_socket(event=deny) as pbx:
+        with pytest.raises(LinkRefused, match="permission denied"):
+            await guard_of(bench, pbx).connect()
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096])
+async def test_the_captured_events_of_a_real_call_are_read(bench: Bench, size: int) -> None:
+    """With nothing changed but one name of the same length, so that the call is one for us."""
+    stream = captured("inbound.event-stream").replace(
+        b"variable_text_media_flow: disabled", b"variable_callgate_direction: other"
+    )
+    assert b"callgate_direction" in stream
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        for start in range(0, len(stream), size):
+            pbx.session.raw(stream[start : start + size])
+        await bench.journal.settled(1)
+    (attempt,) = bench.attempts
+    assert (attempt.caller, attempt.channel_id) == ("+15551234567", UUID)
+    assert attempt.reason == "hostile", "a direction that is none"

@@ -7,7 +7,9 @@ emergency call left each trunk, so that the call back is let in.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import ConfigError, Fault
+
+log = logging.getLogger(__name__)
 
 _LOCK = "gateway.lock"
 _EMERGENCIES = "emergencies.json"
@@ -25,6 +29,7 @@ def owned(directory: Path) -> Iterator[None]:
     """Hold a state directory, made if need be. ConfigError when another gateway holds it."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _warn_root(directory)
         directory.chmod(0o700)
         descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -42,10 +47,25 @@ def _lock(descriptor: int, directory: Path) -> None:
     except OSError:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         by = f" (process {holder})" if holder else ""
-        message = f"another gateway{by} runs on this state directory"
+        message = (
+            f"another gateway{by} runs on this state directory: stop it, "
+            "or give this one settings with a 'state' of its own"
+        )
         raise _refused(message, directory) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _warn_root(directory: Path) -> None:
+    """What root makes in another user's folder, that user's gateway cannot open later."""
+    owner = directory.stat().st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"user id {owner}"
+    log.warning("%s belongs to %s, this is root: run the gateway as %s", directory, name, name)
 
 
 def _refused(message: str, directory: Path) -> ConfigError:

@@ -25,6 +25,7 @@ COMMANDS = {
     "lint": "lint",
     "reload": "live",
     "status": "live",
+    "metrics": "live",
     "add": "entries",
     "remove": "entries",
     "list": "entries",

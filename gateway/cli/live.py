@@ -68,7 +68,34 @@ def status_command(environment: Environment, as_json: bool) -> None:
     if as_json:
         print_json(status)
     else:
-        print_facts(flattened(status))
+        print_facts(flattened(condensed(status)))
+
+
+@click.command("metrics", short_help="The metrics of the running gateway.")
+@click.pass_obj
+def metrics_command(environment: Environment) -> None:
+    """Print the metrics of the running gateway as Prometheus text.
+
+    Exit with 1 when none is running.
+    """
+    gateway = environment.gateway()
+    if gateway is None:
+        raise ControlError(f"no gateway is running on {environment.settings.control_path}")
+    click.echo(gateway.metrics(), nl=False)
+
+
+def condensed(status: dict[str, Any]) -> dict[str, Any]:
+    """What people look for: one line for the lists, one for the last reload, no empty counters."""
+    policy, ingester = status.get("policy") or {}, status.get("ingester") or {}
+    told = {**status, "policy": dict(policy), "ingester": dict(ingester)}
+    if lists := policy.get("lists"):
+        told["policy"]["lists"] = ", ".join(f"{name} {count:,}" for name, count in lists.items())
+    if last := policy.get("last_reload"):
+        when = f"{local_time(last['at'])}, " if last.get("at") else ""
+        told["policy"]["last_reload"] = f"{when}{last['status']} in {last['seconds']} s"
+    if counts := ingester.get("status"):
+        told["ingester"]["status"] = {name: count for name, count in counts.items() if count}
+    return {name: value for name, value in told.items() if value != {}}
 
 
 def flattened(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from gateway.control.messages import (
     Changes,
     Edit,
     List,
+    Metrics,
     Ping,
     Reload,
     Remove,
@@ -47,6 +48,10 @@ class ControlClient:
 
     def status(self, *, timeout: float = TIMEOUT) -> dict[str, Any]:
         return dict(self.request(Status(), timeout=timeout))
+
+    def metrics(self) -> str:
+        """The metrics in Prometheus' text format."""
+        return str(self.request(Metrics()))
 
     def reload(self, *, force: bool = False) -> dict[str, Any]:
         """What ``ReloadResult`` holds; a policy that was not loaded is an answer, not an error."""

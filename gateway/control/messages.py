@@ -37,6 +37,10 @@ class Status(Request):
     """What runs: listeners, policy, managed entries, trouble."""
 
 
+class Metrics(Request):
+    """The metrics, as Prometheus text."""
+
+
 class Reload(Request):
     """Load the policy anew; ``force`` accepts that entries vanish."""
 
@@ -90,7 +94,7 @@ class Changes(Request):
     limit: int = MAX_PAGE
 
 
-AnyRequest = Ping | Status | Reload | Add | Edit | Remove | Undo | List | Changes
+AnyRequest = Ping | Status | Metrics | Reload | Add | Edit | Remove | Undo | List | Changes
 
 
 class Answer(msgspec.Struct, omit_defaults=True):

@@ -35,7 +35,7 @@ from gateway.entries import (
 )
 from gateway.errors import ControlError, GatewayError
 from gateway.metrics import Metrics
-from gateway.reload import PolicyStore
+from gateway.reload import PolicyStore, ReloadResult
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ _decoder = msgspec.json.Decoder(messages.AnyRequest)
 
 
 class ControlServer:
-    """The control socket of one gateway. ``status`` gives what the status request answers."""
+    """The control socket of one gateway. ``status`` gives what the status request answers,
+    ``remarks`` what is to be said beside the result of a reload; it may read files.
+    """
 
     def __init__(
         self,
@@ -60,12 +62,14 @@ class ControlServer:
         status: Callable[[], Mapping[str, Any]],
         *,
         uids: frozenset[int] | None = None,
+        remarks: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._path = path
         self._policies = policies
         self._entries = entries
         self._metrics = metrics
         self._status = status
+        self._remarks = remarks
         self._uids = frozenset({0, os.geteuid()}) if uids is None else uids
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
@@ -147,11 +151,13 @@ class ControlServer:
     async def _handle(self, request: messages.AnyRequest) -> object:
         match request:
             case messages.Ping():
-                return {"version": _version(), "pid": os.getpid()}
+                return {"version": program_version(), "pid": os.getpid()}
             case messages.Status():
                 return self._status()
+            case messages.Metrics():
+                return self._metrics.render()
             case messages.Reload(force):
-                return await self._policies.reload(force)
+                return await self._reload(force)
             case messages.Add(entries=entries):
                 return await self._change(request, Op.ADD, entries)
             case messages.Edit(entries=entries):
@@ -167,6 +173,11 @@ class ControlServer:
                 )
             case messages.Changes(since=since, limit=limit):
                 return await asyncio.to_thread(self._entries.changes_since, since, _page(limit))
+
+    async def _reload(self, force: bool) -> ReloadResult:
+        result = await self._policies.reload(force)
+        remarks = await asyncio.to_thread(self._remarks)
+        return msgspec.structs.replace(result, warnings=(*result.warnings, *remarks))
 
     async def _change(
         self,
@@ -193,7 +204,8 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-def _version() -> str:
+def program_version() -> str:
+    """The installed version."""
     try:
         return version("callgate")
     except PackageNotFoundError:  # run from a source tree that is not installed
@@ -232,4 +244,4 @@ def _remove_stale(address: str) -> None:
         except OSError as error:
             raise ControlError(f"{address}: {error.strerror or error}") from error
         else:
-            raise ControlError(f"{address}: another gateway listens there")
+            raise ControlError(f"{address}: another gateway listens there; stop it first")

@@ -9,7 +9,7 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a reload: ``status`` is loaded, failed or refused.
 
     ``revision`` is the policy that runs now, in either case. ``faults`` are texts that begin with
-    file:line:column.
+    file:line:column. ``at`` is when it ended, in seconds since the epoch.
     """
 
     status: str
@@ -19,6 +19,7 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     lists: int = 0
     entries: int = 0
     seconds: float = 0.0
+    at: float = 0.0
 
     @property
     def ok(self) -> bool:

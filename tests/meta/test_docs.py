@@ -34,7 +34,7 @@ from tests.meta import cli_reference
 from tests.support.documents import DOCUMENTS, ROOT, Block, Example, blocks, examples
 
 TEXT = "\n".join(document.read_text() for document in DOCUMENTS)
-LIVE = {"probe", "status", "reload", "doctor"}
+LIVE = {"probe", "status", "metrics", "reload", "doctor"}
 """Commands whose examples want a running gateway."""
 SHOWN_ADDRESS = "127.0.0.1:4573"
 

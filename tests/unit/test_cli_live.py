@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import COMMANDS, main
 from gateway.cli.environment import Environment, find_config, shipped
+from gateway.cli.output import local_time
 from gateway.frontends.probe import Answer
 
 
@@ -38,6 +39,9 @@ class Gateway:
 
     def status(self) -> dict[str, Any]:
         return self.answer
+
+    def metrics(self) -> str:
+        return str(self.answer["text"])
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, **answer: Any) -> Gateway:
@@ -82,7 +86,7 @@ def test_force_and_json_are_passed_through(config: Path, monkeypatch: pytest.Mon
     assert json.loads(result.output)["status"] == "loaded"
 
 
-@pytest.mark.parametrize("command", ["reload", "status"])
+@pytest.mark.parametrize("command", ["reload", "status", "metrics"])
 def test_without_a_gateway_the_answer_is_no(config: Path, command: str) -> None:
     result = run(config, command)
     assert result.exit_code == 1
@@ -97,6 +101,33 @@ def test_status_is_shown_flat_and_as_it_is_in_json(
         "  pid              7\n  policy revision  x\n  policy degraded  no\n"
     )
     assert json.loads(run(config, "status", "--json").output)["policy"]["degraded"] is False
+
+
+def test_status_is_short_where_there_is_much_to_say(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(
+        monkeypatch,
+        version="1.2.3",
+        policy={
+            "lists": {"nuisance": 1200, "vip": 0},
+            "last_reload": {**RESULT, "status": "loaded", "at": 1.8e9},
+        },
+        ingester={"pid": 8, "status": {"pid": 8, "attempts": 3, "errors": 0}},
+    )
+    assert run(config, "status").output.splitlines() == [
+        "  version                   1.2.3",
+        "  policy lists              nuisance 1,200, vip 0",
+        f"  policy last reload        {local_time(1.8e9)}, loaded in 0.2 s",
+        "  ingester pid              8",
+        "  ingester status pid       8",
+        "  ingester status attempts  3",
+    ]
+
+
+def test_metrics_are_printed_as_they_are(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, text="# HELP x y\nx 1\n")
+    assert run(config, "metrics").output == "# HELP x y\nx 1\n"
 
 
 def test_a_probe_asks_the_configured_listener_on_loopback(

@@ -47,7 +47,9 @@ class Gateway:
             self.metrics,
             lambda: {"lists": self.policies.lists},
             uids=uids,
+            remarks=lambda: self.remarks,
         )
+        self.remarks: tuple[str, ...] = ()
         self.client = ControlClient(self.path, who="alice")
 
     async def ask(self, question: Callable[[ControlClient], T]) -> T:
@@ -105,6 +107,21 @@ async def test_the_socket_is_for_its_owner_only_and_goes_with_the_gateway(
 
 async def test_the_status_is_what_the_gateway_says_of_itself(gateway: Gateway) -> None:
     assert await gateway.ask(ControlClient.status) == {"lists": 2}
+
+
+async def test_the_metrics_are_prometheus_text(gateway: Gateway) -> None:
+    gateway.metrics.inc("callgate_managed_changes_total", 3, op="add", status="added")
+    text = await gateway.ask(ControlClient.metrics)
+    assert 'callgate_managed_changes_total{op="add",status="added"} 3\n' in text
+    assert text.startswith("# HELP callgate_calls_total ")
+
+
+async def test_the_answer_of_a_reload_carries_what_is_to_be_remarked(gateway: Gateway) -> None:
+    gateway.policy.write_text("lists: {}\n")
+    gateway.remarks = ("callgate.yaml has changed",)
+    result = await gateway.ask(ControlClient.reload)
+    assert (result["status"], result["warnings"]) == ("loaded", ["callgate.yaml has changed"])
+    assert result["at"] > 1.7e9
 
 
 async def test_an_added_entry_is_in_force_listed_and_logged(gateway: Gateway) -> None:

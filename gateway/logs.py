@@ -1,19 +1,31 @@
 """How this program logs: lines on stderr, as text for people or JSON for machines.
 
-A number in a message can be masked: whoever may read the logs need not learn who called.
+Rule 1: who logs never waits. A thread writes; lines that nobody reads are dropped and counted.
+Rule 2: a line is printable, whatever it tells of: a terminal obeys control characters, and what
+follows a line break of a text line is indented, so that nobody can forge a line.
+Rule 3: a number in a message can be masked: whoever may read the logs need not learn who called.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import select
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
+ROOM = 2**20
+"""Bytes that wait for whoever reads stderr."""
+LAST = 1.0
+"""Seconds that the last lines have to be read when the program ends."""
 
 _NUMBER = re.compile(r"(?<![\w.:-])\+?\d{7,15}(?![\w:-])")
 _SHOWN = 3
@@ -26,13 +38,156 @@ def setup(level: str, format: str, *, mask: bool = False, stream: TextIO | None 
     ``level`` is one of LEVELS, ``format`` of FORMATS; ``mask`` hides all but the last three
     digits of whatever looks like a phone number.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    _use(logging.StreamHandler(stream or sys.stderr), level, format, mask)
+
+
+@contextmanager
+def background(
+    level: str, format: str, *, mask: bool = False, descriptor: int = 2
+) -> Iterator[None]:
+    """The same for a program that must not wait: a thread writes to ``descriptor``, until the end.
+
+    The last lines have LAST seconds to be read.
+    """
+    writer = Background(descriptor)
+    _use(writer, level, format, mask)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(writer)
+        writer.close()
+
+
+def dropped() -> int:
+    """How many lines nobody has read."""
+    writers = (item for item in logging.getLogger().handlers if isinstance(item, Background))
+    return sum(writer.dropped for writer in writers)
+
+
+def _use(handler: logging.Handler, level: str, format: str, mask: bool) -> None:
     handler.setFormatter(_FORMATTERS[format](mask))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # It tells of every change below a watched folder, our own state among them.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
+
+class Background(logging.Handler):
+    """Formats a line where it is logged and writes it in a thread.
+
+    It writes to the descriptor, not through ``sys.stderr``: the lock of that would be held by a
+    thread that waits for a reader, and the interpreter could not end.
+    """
+
+    def __init__(self, descriptor: int, room: int = ROOM) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._descriptor = descriptor
+        self._room = room
+        self._waiting = bytearray()
+        self._ended = False
+        self._told = 0
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # our bug, and stderr is no place to wait and say so
+            line = f"a log line could not be made: {error!r}"
+        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        with self._change:
+            if len(self._waiting) + len(data) > self._room:
+                self.dropped += 1
+            else:
+                self._waiting += data
+                self._change.notify()
+
+    def close(self) -> None:
+        """Write what waits, if anybody reads it within LAST seconds."""
+        with self._change:
+            ended, self._ended = self._ended, True
+            self._change.notify()
+        if not ended:
+            self._thread.join(LAST)
+        super().close()
+
+    def _write(self) -> None:
+        while data := self._next():
+            try:
+                while data:
+                    data = data[self._written(data) :]
+            except (OSError, ValueError):
+                with self._change:
+                    self.dropped += data.count(b"\n")
+
+    def _written(self, data: bytes) -> int:
+        """How many bytes were taken, once there was room; whose pipe it is may not let us wait."""
+        select.select([], [self._descriptor], [])
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+
+    def _next(self) -> bytes:
+        """What waits, as soon as something does; nothing at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._ended)
+            data = bytes(self._waiting)
+            self._waiting.clear()
+            lost, self._told = self.dropped - self._told, self.dropped
+        return data + self._confession(lost) if lost else data
+
+    def _confession(self, lost: int) -> bytes:
+        message = f"{lost} lines before this one were dropped: nobody read them"
+        facts = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
+        record = logging.makeLogRecord({**facts, "msg": message})
+        return f"{self.format(record)}\n".encode()
+
+
+class Seldom:
+    """Warnings that a peer can cause as often as it likes: ``most`` in ``period`` seconds.
+
+    The rest is counted, and told when the next period begins.
+    """
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        *,
+        most: int = 10,
+        period: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._most = most
+        self._period = period
+        self._clock = clock
+        self._since = clock()
+        self._count = 0
+
+    def warning(self, message: str, *facts: object) -> None:
+        now = self._clock()
+        if now - self._since >= self._period:
+            if self._count > self._most:
+                self._log.warning("%d more lines like the next were kept back", self._held)
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count <= self._most:
+            self._log.warning(message, *facts)
+
+    @property
+    def _held(self) -> int:
+        return self._count - self._most
+
+
+def printable(text: str) -> str:
+    """Control characters, bidirectional marks and separators of lines as their escapes."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def masked(text: str) -> str:
@@ -67,7 +222,8 @@ class _Text(_Formatter):
         line = f"{record.levelname:<7} {record.name}: {record.getMessage()}"
         trace = self._trace(record)
         text = f"{line}\n{trace}" if trace else line
-        return f"{self._time(record)} {self._clean(text)}"
+        lines = "\n  ".join(map(printable, self._clean(text).split("\n")))
+        return f"{self._time(record)} {lines}"
 
 
 class _Json(_Formatter):
@@ -84,7 +240,7 @@ class _Json(_Formatter):
         }
         if trace := self._trace(record):
             fields["trace"] = self._clean(trace)
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields)
 
 
 _FORMATTERS: dict[str, type[_Formatter]] = {"text": _Text, "json": _Json}

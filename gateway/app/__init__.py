@@ -92,8 +92,11 @@ def serve(settings: Settings, *, try_next: str = "callgate probe") -> None:
     ``try_next`` is the command that the banner proposes. Raises what ``run`` raises.
     """
     os.umask(0o077)
-    logs.setup(settings.log.level.value, settings.log.format.value)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    log = settings.log
+    with (
+        logs.background(log.level.value, log.format.value, mask=log.mask),
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
         runner.run(_served(settings, lambda gateway: banner(gateway, try_next)))
 
 

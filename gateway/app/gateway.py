@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from gateway import logs
 from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
@@ -202,12 +203,17 @@ class Gateway:
                 "callgate_connections_open", frontend.listener.open, frontend=frontend.name
             )
         self._tell_journal()
+        self._tell_log()
         await asyncio.to_thread(self.ingester.look)
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
             await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)
             self._saved = emergencies
         await self.policies.absorb()
+
+    def _tell_log(self) -> None:
+        lost = logs.dropped() - self.metrics.value("callgate_log_lines_dropped_total")
+        self.metrics.inc("callgate_log_lines_dropped_total", max(0.0, lost))
 
     def _tell_journal(self) -> None:
         late, failed = self.journal.late_syncs, self.journal.failed_syncs

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
 from gateway.frontends.tcp import Connection, Counters, Listener
+from gateway.logs import Seldom
 from gateway.pbx.request import Refused, ScreenRequest
 from gateway.policy.model import Reason, Verdict
 
@@ -73,6 +74,7 @@ class Frontend:
         deadline: float = 1.0,
     ) -> None:
         self.screener = screener
+        self.seldom = Seldom(log)
         self._secret = secret.encode()
         self._tasks: set[asyncio.Future[Any]] = set()
         self.listener = Listener(
@@ -146,7 +148,9 @@ class Session(Connection):
         frontend = self._frontend
         if isinstance(request, Refused):
             peer = self.transport.get_extra_info("peername")
-            log.warning("hostile %s request from %s: %s", frontend.name, peer, request.why)
+            frontend.seldom.warning(
+                "hostile %s request from %s: %s", frontend.name, peer, request.why
+            )
         screened = frontend.decide(request, started)
         self._attempt = screened.attempt_id
         answer = self.answer(screened)

@@ -64,8 +64,8 @@ oracle: $(VENV)/.dev
 	@tests/esl_oracle/setup.sh $(PY) || true
 
 lock: $(VENV)/.dev ## resolve the dependencies of pyproject.toml anew into the lock files
-	@$(COMPILE) --extra fast -o requirements.lock pyproject.toml
-	@$(COMPILE) --extra fast --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra fast --extra ami -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra fast --extra ami --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 # No index, host or local path may be written into a lock file.
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --upgrade \

@@ -54,7 +54,7 @@ def test_the_command_exists() -> None:
 def test_every_dependency_is_locked(lock: str) -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     wanted = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]]
-    wanted += extras["fast"] + (extras["dev"] if "dev" in lock else [])
+    wanted += extras["fast"] + extras["ami"] + (extras["dev"] if "dev" in lock else [])
     assert {normal(requirement) for requirement in wanted} <= locked(lock)
 
 

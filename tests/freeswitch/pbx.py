@@ -35,10 +35,10 @@ class FreeSwitch:
         self._program = program
         self._directory = directory
         self.port = free_port(socket.SOCK_DGRAM)
-        self._console = free_port()
+        self.console = free_port()
         self._values = {
             "secret": SECRET,
-            "console": self._console,
+            "console": self.console,
             "sip_port": self.port,
             "callee_port": callee_port,
             "gateway_port": gateway_port,
@@ -74,7 +74,7 @@ class FreeSwitch:
 
     def api(self, command: str) -> str:
         """What an API command answers. Raises OSError."""
-        with socket.create_connection(("127.0.0.1", self._console), PATIENCE) as console:
+        with socket.create_connection(("127.0.0.1", self.console), PATIENCE) as console:
             peer = console.makefile("rb")
             _read(peer)
             console.sendall(f"auth {SECRET}\n\n".encode())

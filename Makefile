@@ -15,10 +15,13 @@ SHELL := /bin/sh
 
 # The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
 # version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
-# without ensurepip; that is the one system package that people miss.
+# without ensurepip; that is the one system package that people miss. PYTHON names the only candidate.
 define FIND_PYTHON
 found=; bare=; \
-for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python; do \
+if [ -n "$(PYTHON)" ] && ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+  echo "PYTHON=$(PYTHON) is no Python 3.11 or newer." >&2; exit 1; \
+fi; \
+for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python); do \
   "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
   if "$$name" -c 'import ensurepip, venv' 2>/dev/null; then found=$$name; break; fi; \
   bare=$${bare:-$$name}; \

@@ -46,6 +46,19 @@ def person() -> str:
         return str(os.getuid())
 
 
+def _is_there(path: Path) -> bool:
+    from gateway.control import AS_WHOM
+    from gateway.errors import StoreError
+
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        raise StoreError(f"{path}: Permission denied; {AS_WHOM}") from None
+    return True
+
+
 @dataclass
 class Environment:
     """What one run of a command works with."""
@@ -78,7 +91,7 @@ class Environment:
         from gateway.entries import EntryStore
 
         path = self.settings.entries_path
-        if not (create or path.exists()):
+        if not (create or _is_there(path)):
             yield None
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

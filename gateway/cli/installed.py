@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -23,7 +25,10 @@ EMERGENCY = "callgate-emergency.conf"
 GLOBALS = "callgate-globals.conf"
 DEFAULT_DEADLINE = 1500
 """Milliseconds that callgate.conf waits where ``CALLGATE_DEADLINE_MS`` says nothing."""
-INSTALL = 'cp -r "$(callgate dialplan --path)/asterisk" {}/callgate, then include it'
+INSTALL = (
+    'mkdir -p {0}/callgate && cp "$(callgate dialplan --path)"/asterisk/{1} {0}/callgate/, '
+    "then include it"
+)
 RELOAD = "then asterisk -rx 'dialplan reload'"
 _CALL = re.compile(
     r"callgate-(inbound|outbound)[,^]\s*s[,^]\s*1\(\s*([^,^()]*?)\s*(?:[,^]\s*([^,^()]*?)\s*)?[,^()]"
@@ -46,7 +51,7 @@ def check_dialplan(folder: Path, policy: Policy, settings: Settings) -> Iterator
 def _compare(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
     code = _find(folder, CODE)
     if code is None:
-        yield fail("dialplan", f"not installed in {folder}", INSTALL.format(folder))
+        yield fail("dialplan", f"not installed in {folder}", INSTALL.format(folder, "*"))
         return
     original = shipped("dialplan") / "asterisk" / CODE
     if code.read_bytes() == original.read_bytes():
@@ -61,7 +66,19 @@ def _compare(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remar
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    return min(folder.rglob(name), default=None)
+    """The file of this name that Asterisk reads; one that nothing includes if there is no other."""
+    included = _included(folder)
+    return min(folder.rglob(name), key=lambda path: (path not in included, path), default=None)
+
+
+def _included(folder: Path) -> set[Path]:
+    """What the files there include, by name or pattern; both are relative to the folder."""
+    include = re.compile(r"""^\s*#(?:try)?include\s+["<]?([^">\s;]+)""", re.MULTILINE)
+    patterns = {
+        pattern for path in folder.rglob("*.conf") for pattern in include.findall(path.read_text())
+    }
+    found = {match for pattern in patterns for match in glob(os.path.join(folder, pattern))}
+    return {Path(path) for path in found}
 
 
 def _is_included(folder: Path, name: str) -> bool:
@@ -93,7 +110,7 @@ def _check_emergency(folder: Path, policy: Policy) -> Remark:
 def _check_globals(folder: Path, policy: Policy, settings: Settings) -> Iterator[Remark]:
     path = _find(folder, GLOBALS)
     if path is None:
-        yield fail("globals", f"{GLOBALS} is not installed", INSTALL.format(folder))
+        yield fail("globals", f"{GLOBALS} is not installed", INSTALL.format(folder, GLOBALS))
         return
     written = _assignments(path.read_text())
     wanted = {"CALLGATE_ADDRESS": _address(settings, written.get("CALLGATE_ADDRESS", ""))}

@@ -29,6 +29,8 @@ from gateway.control.messages import (
 from gateway.entries import Asked
 from gateway.errors import ControlError
 
+AS_WHOM = "run this as the user of the gateway, or as root"
+"""What to do where the state folder or its socket is closed."""
 TIMEOUT = 30.0
 RELOAD_TIMEOUT = 660.0
 """A reload may wait for another one and compile millions of entries."""
@@ -101,6 +103,8 @@ class ControlClient:
                 data = _line(peer)
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(f"no gateway is running on {self._path}") from None
+        except PermissionError:
+            raise ControlError(f"{self._path}: Permission denied; {AS_WHOM}") from None
         except OSError as error:
             raise ControlError(f"{self._path}: {error.strerror or error}") from error
         return _result(data)

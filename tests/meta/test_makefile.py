@@ -53,6 +53,15 @@ def test_the_missing_system_package_is_named(machine: Path) -> None:
     assert not (machine / "venv").exists()
 
 
+@pytest.mark.parametrize("wrong", ["/nowhere/python3", "python3.12"])
+def test_a_python_that_was_asked_for_is_not_replaced_by_another(machine: Path, wrong: str) -> None:
+    fake(machine / "python3", f'exec {sys.executable} "$@"')
+    result = make(machine, f"PYTHON={wrong}", str(machine / "venv/bin/python"))
+    assert result.returncode != 0
+    assert f"PYTHON={wrong} is no Python 3.11 or newer." in result.stderr
+    assert not (machine / "venv").exists()
+
+
 def test_a_python_that_cannot_make_environments_is_passed_over(machine: Path) -> None:
     fake(machine / "python3", 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
     fake(machine / "python3.12", f'exec {sys.executable} "$@"')

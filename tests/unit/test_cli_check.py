@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,22 @@ def test_without_a_last_good_policy_the_faults_are_the_answer(config: Path, kept
     result = run("--config", str(config), "check", "+33162000000")
     assert result.exit_code == 2
     assert "error: policy.yaml:1:" in result.output
+
+
+def test_a_state_folder_that_is_closed_to_this_user_says_as_whom_to_ask(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "entries.db":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    result = run("--config", str(config), "check", "+33162000000")
+    assert result.exit_code == 1
+    assert "entries.db: Permission denied; run this as the user of the gateway" in result.output
 
 
 def test_the_json_says_which_policy_answered(config: Path, policy: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,17 @@ def test_names_that_the_policy_knows_are_in_order(asterisk: Path) -> None:
 
 def test_a_dialplan_that_names_nothing_is_not_remarked(asterisk: Path) -> None:
     assert scope(asterisk) == []
+
+
+def test_a_stray_copy_is_not_taken_for_the_file_that_is_included(asterisk: Path) -> None:
+    shutil.copytree(asterisk, asterisk / "callgate")
+    (asterisk / "callgate.conf").write_text("; an old copy\n")
+    (asterisk / "extensions.conf").write_text("#include callgate/callgate.conf ; the code\n")
+    settings = Settings.load(ROOT / "config/callgate.yaml")
+    told = list(check_dialplan(asterisk, SHIPPED, settings))
+    assert ("ok", f"{asterisk}/callgate/callgate.conf is current") in [
+        (remark.status, remark.text) for remark in told
+    ]
 
 
 def test_docs_samples_and_containers_name_trunks_and_campaigns_of_the_shipped_policy() -> None:

@@ -109,6 +109,19 @@ async def test_the_status_is_what_the_gateway_says_of_itself(gateway: Gateway) -
     assert await gateway.ask(ControlClient.status) == {"lists": 2}
 
 
+async def test_a_socket_that_is_closed_to_this_user_says_as_whom_to_ask(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(_: socket.socket, path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("gateway.control.client.socket.socket.connect", connect)
+    with pytest.raises(
+        ControlError, match="Permission denied; run this as the user of the gateway"
+    ):
+        gateway.client.ping()
+
+
 async def test_the_metrics_are_prometheus_text(gateway: Gateway) -> None:
     gateway.metrics.inc("callgate_managed_changes_total", 3, op="add", status="added")
     text = await gateway.ask(ControlClient.metrics)

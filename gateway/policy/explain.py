@@ -22,7 +22,7 @@ def explain(call: Call, policy: Policy) -> Explanation:
     """Decide a call and tell every step. The verdict is that of ``decide``."""
     steps: list[str] = [f"policy revision {policy.revision}; the call is {call.direction}"]
     case = Case(call, policy, steps.append)
-    steps.append(f"trunk {case.trunk or 'none'}, campaign {case.campaign or 'none'}")
+    steps.append(_scope(case))
     steps += [_read("caller", case.caller), _read("callee", case.callee)]
     verdict = decide(call, policy)
     case.verdict(shadow=False)
@@ -32,6 +32,21 @@ def explain(call: Call, policy: Policy) -> Explanation:
         case.verdict(shadow=True)
         steps.append("would have been: " + conclusion(verdict.shadow))
     return Explanation(verdict, tuple(steps))
+
+
+def _scope(case: Case) -> str:
+    """What the dialplan named, and the campaign that its number told if it named none."""
+    call, policy = case.call, case.policy
+    trunk = _named(call.trunk, call.trunk in policy.trunks)
+    campaign = _named(call.campaign or case.campaign, call.campaign in {"", *policy.campaigns})
+    scoped = "; only lists for every trunk and campaign apply" if case.unknown else ""
+    return f"trunk {trunk}, campaign {campaign}{scoped}"
+
+
+def _named(name: str, known: bool) -> str:
+    if not name:
+        return "none"
+    return name if known else f"{name!r} (the policy lacks it)"
 
 
 def _read(party: str, number: Number) -> str:

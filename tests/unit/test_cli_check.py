@@ -184,6 +184,30 @@ def test_explain_tells_the_steps_and_ends_with_the_verdict(policy: Path) -> None
     assert "allow, reason list" in steps[-1]
 
 
+@pytest.mark.parametrize(
+    ("named", "step"),
+    [
+        ((), "trunk none, campaign none"),
+        (("--trunk", "us"), "trunk us, campaign none"),
+        (
+            ("--trunk", "main"),
+            "trunk 'main' (the policy lacks it), campaign none; "
+            "only lists for every trunk and campaign apply",
+        ),
+        (
+            ("--trunk", "us", "--campaign", "sale"),
+            "trunk us, campaign 'sale' (the policy lacks it); "
+            "only lists for every trunk and campaign apply",
+        ),
+    ],
+)
+def test_explain_names_the_trunk_that_the_policy_lacks(
+    policy: Path, named: tuple[str, ...], step: str
+) -> None:
+    result = run("explain", "--policy", str(policy), *named, "+33162550001")
+    assert result.output.splitlines()[1] == f" 2. {step}"
+
+
 def test_explain_as_json_is_the_verdict_with_its_steps(policy: Path) -> None:
     result = run("explain", "--policy", str(policy), "--json", "+33162550001")
     answer = json.loads(result.output)

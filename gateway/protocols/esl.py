@@ -5,8 +5,9 @@ A message is a block of ``Name: value`` lines, a blank line, and as many bytes o
 
 Rule 1: a block is split into lines before anything is decoded. Values are URL-encoded, so that a
 caller's ``%0A`` stays inside its value; a codec that decodes first lets it forge headers.
-Rule 2: a value is looked up and decoded when somebody reads it: decoding the 130 headers of a
-channel costs several times the whole rest of a call.
+Rule 2: a value is decoded when somebody reads it: decoding the 130 headers of a channel costs
+several times the whole rest of a call. They are cut into names and values once, at the first look:
+33 us, where searching the block for each of the two dozen that a call is read from took 50.
 Rule 3: every buffer is bounded, and the messages depend on the bytes alone, never on their cuts.
 """
 
@@ -43,19 +44,21 @@ class Event(Protocol):
 class Headers:
     """One block of header lines; nothing of it is decoded until it is read."""
 
-    __slots__ = ("_block",)
+    __slots__ = ("_block", "_values")
 
     def __init__(self, block: bytes) -> None:
-        self._block = b"\n" + block + b"\n"
+        self._block = block
+        self._values: dict[bytes, bytes] | None = None
 
     def raw(self, name: str) -> bytes | None:
         """The first header of that name as it came; None when there is none."""
-        mark = b"\n" + name.encode() + b": "
-        start = self._block.find(mark)
-        if start < 0:
-            return None
-        start += len(mark)
-        return self._block[start : self._block.index(b"\n", start)]
+        values = self._values
+        if values is None:
+            # The last to be put in stays, and of two headers the first is to count.
+            lines = [line.partition(b": ") for line in reversed(self._block.split(b"\n"))]
+            values = {key: value for key, separator, value in lines if separator}
+            self._values = values
+        return values.get(name.encode())
 
     def get(self, name: str, default: str = "") -> str:
         """The first header of that name, decoded."""
@@ -65,7 +68,7 @@ class Headers:
     @property
     def is_channel(self) -> bool:
         """Whether this is the answer to ``connect``: the data of a channel."""
-        return self._block.startswith(b"\nEvent-Name: CHANNEL_DATA\n")
+        return self._block.split(b"\n", 1)[0] == b"Event-Name: CHANNEL_DATA"
 
     def __contains__(self, name: str) -> bool:
         return self.raw(name) is not None
@@ -163,18 +166,18 @@ _EVENTS: Final = {
 class EslReader:
     """Cuts a stream into messages. Feed it with ``receive``; ``next_message`` until None."""
 
-    __slots__ = ("_block", "_body_size", "_buffer", "_max_body")
+    __slots__ = ("_body_size", "_buffer", "_max_body", "_message")
 
     def __init__(self, *, max_block: int = MAX_BLOCK, max_body: int = MAX_BODY) -> None:
         self._max_body = max_body
         self._buffer = Buffer(max_block)
-        self._block: bytes | None = None
+        self._message: Message | None = None  # whose headers are here, and not yet its body
         self._body_size = 0
 
     @property
     def begun(self) -> bool:
         """Whether part of a message is waiting for the rest of it."""
-        return self._block is not None or len(self._buffer) > 0
+        return self._message is not None or len(self._buffer) > 0
 
     @property
     def head(self) -> Headers:
@@ -191,26 +194,26 @@ class EslReader:
         Raises:
             RemoteProtocolError: a block or body passes its bound, or a length is no number.
         """
-        if self._block is None and not self._take_block():
+        message = self._message or self._take_head()
+        if message is None or len(self._buffer) < self._body_size:
             return None
-        if self._body_size and len(self._buffer) < self._body_size:
-            return None
-        block, self._block = self._block or b"", None
-        body = self._buffer.take_bytes(self._body_size) if self._body_size else b""
-        return Message(block, body)
+        if self._body_size:
+            message.body = self._buffer.take_bytes(self._body_size)
+        self._message = None
+        return message
 
-    def _take_block(self) -> bool:
+    def _take_head(self) -> Message | None:
         while self._buffer.startswith(b"\n") and len(self._buffer):
             self._buffer.take(b"\n")  # a blank line too many between two messages
         block = self._buffer.take(b"\n\n")
         if block is None:
-            return False
-        self._block = block
-        self._body_size = self._length(block)
-        return True
+            return None
+        self._message = message = Message(block)
+        self._body_size = self._length(message)
+        return message
 
-    def _length(self, block: bytes) -> int:
-        text = Headers(block).raw("Content-Length")
+    def _length(self, message: Message) -> int:
+        text = message.raw("Content-Length")
         if text is None:
             return 0
         text = text.strip()

@@ -48,7 +48,7 @@ class Examination:
 @json_option
 @click.pass_obj
 def doctor_command(environment: Environment, asterisk_dir: Path, as_json: bool) -> None:
-    """Check settings, policy, listener, Asterisk, the installed dialplan, clock and disk.
+    """Check settings, policy, listener, Asterisk, the installed dialplan, guards, clock and disk.
 
     Exit with 1 when something fails.
     """
@@ -132,6 +132,16 @@ def _check_dialplan(examination: Examination) -> Iterator[Remark]:
     yield from check_dialplan(examination.asterisk_dir, examination.loaded.policy, settings)
 
 
+def _check_guards(examination: Examination) -> Iterator[Remark]:
+    from gateway.cli.guards import check_guards
+
+    try:
+        guards = examination.environment.settings.guards
+    except ConfigError:
+        return
+    yield from check_guards(guards, examination.asterisk_dir)
+
+
 def _check_machine(examination: Examination) -> Iterator[Remark]:
     yield machine.check_clock()
     try:
@@ -147,5 +157,6 @@ CHECKS: tuple[Callable[[Examination], Iterator[Remark]], ...] = (
     _check_gateway,
     _check_asterisk,
     _check_dialplan,
+    _check_guards,
     _check_machine,
 )

@@ -26,6 +26,7 @@ from gateway.numbers.metadata import (
 from gateway.numbers.plan import after_international_prefix, known_region
 
 _SHORT = 6
+_QUOTED = 80
 ZERO_KEPT = frozenset({"IT", "SM", "VA"})
 """Regions whose numbers begin with a 0 that is dialled from everywhere."""
 TRANSFORMED = frozenset({"AR", "BR", "MX"})
@@ -68,7 +69,7 @@ def read_number_entry(text: str, region: str | None) -> str:
 def read_prefix_entry(text: str, region: str | None) -> str:
     """Digits that E.164 numbers begin with, normalised as text; raises ``BadEntry``."""
     if text.endswith("*"):
-        raise BadEntry(f"{text!r} ends in *: a prefix is written without it here")
+        raise BadEntry(f"{_quoted(text)} ends in *: a prefix is written without it here")
     return _read_prefix(text, region)
 
 
@@ -76,7 +77,7 @@ def read_starred_entry(text: str, region: str | None) -> str:
     """The same of a prefix that is told by the star at its end: ``+33162*``."""
     begins = text.rstrip("* ")
     if not begins:
-        raise BadEntry(f"{text!r} would be every number: write how they begin, as +33162*")
+        raise BadEntry(f"{_quoted(text)} would be every number: write how they begin, as +33162*")
     return _read_prefix(begins, region)
 
 
@@ -94,7 +95,7 @@ def read_short_entry(text: str) -> str:
     """Digits of an extension or short code, as they are dialled; raises ``BadEntry``."""
     digits = clean(text).text
     if not digits.isdigit() or len(digits) > LONGEST:
-        raise BadEntry(f"{text!r} is no short number: 1 to {LONGEST} digits, without +")
+        raise BadEntry(f"{_quoted(text)} is no short number: 1 to {LONGEST} digits, without +")
     return digits
 
 
@@ -118,6 +119,11 @@ def infer_entry(text: str, region: str | None) -> Inferred:
     return Inferred("number", digits, f"+{digits} is in no range that is known to be in use")
 
 
+def _quoted(text: str) -> str:
+    """What was written, cut: a line of a broken file may have megabytes."""
+    return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…")
+
+
 def _explicit(text: str, region: str | None, *, whole: bool) -> tuple[str, Rules | None]:
     """Digits behind ``+``, or digits as dialled in a region whose rules come with them.
 
@@ -134,9 +140,9 @@ def _explicit(text: str, region: str | None, *, whole: bool) -> tuple[str, Rules
     if behind := after_international_prefix(cleaned, name):
         return _behind_plus(text, behind), None
     if cleaned.startswith("00") and not cleaned.strip("0"):
-        raise BadEntry(f"{text!r} has nothing after the international prefix")
+        raise BadEntry(f"{_quoted(text)} has nothing after the international prefix")
     if name is None:
-        raise BadEntry(f"{text!r} needs a region or a +: write {_proposal(cleaned, None)}")
+        raise BadEntry(f"{_quoted(text)} needs a region or a +: write {_proposal(cleaned, None)}")
     return _national_digits(text, cleaned, rules_of_region(name), whole)
 
 
@@ -144,14 +150,14 @@ def _national_digits(text: str, digits: str, rules: Rules, whole: bool) -> tuple
     trunk = rules.trunk and digits.startswith(rules.trunk)
     if rules.region in TRANSFORMED and trunk:
         raise BadEntry(
-            f"{text!r} has a national prefix, which is ambiguous in {rules.region}: "
+            f"{_quoted(text)} has a national prefix, which is ambiguous in {rules.region}: "
             f"write {_proposal(digits, rules, whole)}"
         )
     nanp = rules.code == "1" and len(digits) == 10
     zero = rules.region in ZERO_KEPT and digits[0] == "0"
     if not (trunk or nanp or zero):
         raise BadEntry(
-            f"{text!r} has neither +, international prefix nor trunk prefix: "
+            f"{_quoted(text)} has neither +, international prefix nor trunk prefix: "
             + _advice(digits, rules, whole)
         )
     return digits, rules
@@ -169,15 +175,15 @@ def _advice(digits: str, rules: Rules, whole: bool) -> str:
 
 def _unreadable(text: str) -> str:
     if "*" in text.rstrip("* "):
-        return f"{text!r} is no phone number: there is a * in it"
+        return f"{_quoted(text)} is no phone number: there is a * in it"
     if text.rstrip().endswith("*"):
-        return f"{text!r} is no phone number: what ends in * is a prefix"
-    return f"{text!r} is no phone number: write it as +33123456789"
+        return f"{_quoted(text)} is no phone number: what ends in * is a prefix"
+    return f"{_quoted(text)} is no phone number: write it as +33123456789"
 
 
 def _behind_plus(text: str, digits: str) -> str:
     if not digits:
-        raise BadEntry(f"{text!r} has nothing after +")
+        raise BadEntry(f"{_quoted(text)} has nothing after +")
     if not digits.isdigit():
         raise BadEntry(_unreadable(text))
     return digits
@@ -189,19 +195,19 @@ def _textual(text: str, digits: str, rules: Rules) -> str:
         return digits
     rest = digits.removeprefix(rules.trunk)
     if not rest:
-        raise BadEntry(f"{text!r} has nothing after the trunk prefix")
+        raise BadEntry(f"{_quoted(text)} has nothing after the trunk prefix")
     if rest.startswith("0"):
-        raise BadEntry(f"{text!r} is ambiguous: write it with + and the country code")
+        raise BadEntry(f"{_quoted(text)} is ambiguous: write it with + and the country code")
     return rest
 
 
 def _prefix(text: str, digits: str) -> str:
     if not digits:
-        raise BadEntry(f"{text!r} has nothing after +")
+        raise BadEntry(f"{_quoted(text)} has nothing after +")
     if digits[0] == "0":
-        raise BadEntry(f"{text!r}: no country code begins with 0")
+        raise BadEntry(f"{_quoted(text)}: no country code begins with 0")
     if len(digits) > LONGEST:
-        raise BadEntry(f"{text!r} is longer than {LONGEST} digits")
+        raise BadEntry(f"{_quoted(text)} is longer than {LONGEST} digits")
     rules = rules_for(digits)
     if rules is None or not rules.trunk:
         return digits
@@ -217,7 +223,7 @@ def _without_kept_trunk(text: str, rest: str, rules: Rules) -> str:
     shorter = rest.removeprefix(rules.trunk) if len(rest) > len(rules.trunk) else ""
     if not shorter or rules.region in TRANSFORMED:
         raise BadEntry(
-            f"{text!r} keeps the national prefix {rules.trunk} behind the country code: "
+            f"{_quoted(text)} keeps the national prefix {rules.trunk} behind the country code: "
             f"write +{rules.code}{shorter or ' and what follows it'}"
         )
     return rules.code + shorter
@@ -237,7 +243,7 @@ def _proposal(digits: str, rules: Rules | None, whole: bool = False) -> str:
 def _impossible(text: str, digits: str) -> str:
     rules = rules_for(digits)
     if rules is None:
-        return f"{text!r} is no possible number: no country code begins +{digits[:3]}"
+        return f"{_quoted(text)} is no possible number: no country code begins +{digits[:3]}"
     reason = rules.reason(rules.significant(digits[len(rules.code) :]))
     what = _FAULTS.get(reason, "has a length that +{} does not use")
-    return f"{text!r} is no possible number: it {what.format(rules.code)}"
+    return f"{_quoted(text)} is no possible number: it {what.format(rules.code)}"

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,10 @@ from gateway.policy.loader import load
 from gateway.policy.model import Entry
 from gateway.policy.stamps import stamps_of
 
+MOST = 500
+"""Faults or warnings of one report; the rest is counted."""
+LONGEST = 400
+"""Characters of one of them: whoever reads the report answers calls, too."""
 NICENESS = 5
 """Calls come first where processors are few."""
 
@@ -42,7 +47,8 @@ def compile_policy(policy: Path, entries: Path | None, out: Path, *, force: bool
     try:
         report.warnings = _compile(policy, entries, out, force)
     except ConfigError as error:
-        report.faults = error.faults
+        faults = [_cut(fault) for fault in error.faults[:MOST]]
+        report.faults = (*faults, *_rest(len(error.faults)))
     except (StoreError, OSError) as error:
         report.faults = (Fault("", 0, 0, "", str(error)),)
     return report
@@ -58,7 +64,21 @@ def _compile(policy: Path, entries: Path | None, out: Path, force: bool) -> tupl
     wrong = self_test(open_generation(out).policy, loaded.policy.index)
     if faults := [Fault(policy.name, 0, 0, "", f"self-test: {text}") for text in wrong]:
         raise ConfigError(faults)
-    return tuple(map(str, loaded.warnings))
+    warnings = (str(_cut(fault)) for fault in loaded.warnings[:MOST])
+    return (*warnings, *map(str, _rest(len(loaded.warnings))))
+
+
+def _cut(fault: Fault) -> Fault:
+    return replace(fault, key=_short(fault.key), message=_short(fault.message))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _rest(count: int) -> tuple[Fault, ...]:
+    more = f"and {count - MOST:,} more"
+    return (Fault("", 0, 0, "", more),) if count > MOST else ()
 
 
 def _managed(path: Path) -> tuple[int, list[Entry]]:

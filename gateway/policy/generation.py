@@ -29,6 +29,8 @@ SAMPLE = 500
 """How many entries the self-test looks up."""
 
 REPORT = "report.json"
+REPORT_BYTES = 4 * 2**20
+"""Of a report, at most: more is no report of ours, and is not read."""
 _FACTS, _INDEX = "policy.json", "index"
 _PLANS = frozenset({"plan", "trunks"})
 _PLAN_KEYS = (

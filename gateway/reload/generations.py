@@ -20,6 +20,7 @@ from gateway.errors import Fault, StoreError
 from gateway.files import sync_directory
 from gateway.policy.generation import (
     REPORT,
+    REPORT_BYTES,
     Generation,
     Report,
     open_generation,
@@ -126,7 +127,8 @@ class Generations:
 
 def _report(aside: Path, code: int, said: str) -> Report:
     try:
-        report = msgspec.json.decode((aside / REPORT).read_bytes(), type=Report)
+        with (aside / REPORT).open("rb") as file:
+            report = msgspec.json.decode(file.read(REPORT_BYTES), type=Report)
         if code == 0 or report.faults:
             return report
     except (OSError, msgspec.MsgspecError):

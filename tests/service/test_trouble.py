@@ -232,3 +232,12 @@ async def test_a_part_that_dies_is_known(caplog: pytest.LogCaptureFixture) -> No
     await asyncio.sleep(0)
     assert [record.levelno for record in caplog.records] == [logging.CRITICAL]
     assert "unexpected" in caplog.text
+
+
+async def test_a_report_of_megabytes_is_not_read(
+    tmp_path: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = 'for last; do :; done; yes \'{"faults": []}\' | head -c 9000000 > "$last/report.json"'
+    compiler(tmp_path, monkeypatch, f"{script}; exit 1")
+    result = await store.reload()
+    assert "the compiler ended with 1" in result.faults[0]

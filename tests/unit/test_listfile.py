@@ -207,3 +207,12 @@ def test_any_bytes_are_entries_or_faults(data: bytes, file: str) -> None:
 def test_any_text_after_a_header_is_entries_or_faults(text: str) -> None:
     found = read("number,prefix\n" + text, "x.csv")
     assert all(fault.line >= 1 for fault in found.faults)
+
+
+@pytest.mark.parametrize("file", ["x.txt", "x.csv"])
+@pytest.mark.parametrize("line", ["x" * 10_000, "+" + "1" * 10_000, "\u200b1x" * 100, "1*" * 5000])
+def test_a_line_of_thousands_of_characters_is_quoted_cut(file: str, line: str) -> None:
+    head = "number\n" if file.endswith(".csv") else ""
+    found = faults(f"{head}{line}\n" * 3, file)
+    assert len(found) >= 3
+    assert all(len(fault) < 1000 for fault in found)

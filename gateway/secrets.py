@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import ConfigError, Fault
+from gateway.files import Unreadable, read_file
 from gateway.yamlfile import Document, KeyPath
 from gateway.yamlmodel import Section, capped
 
+_MOST: Final = 64 * 2**10
+"""Bytes of a file that holds one secret."""
 _URL_SECRET: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PASSWORD: Final = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")
 
@@ -55,10 +58,11 @@ class Secret:
         if not file:
             return str(written)
         try:
-            text = Path(os.path.normpath(base / file)).read_text("utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigError([document.fault(at, f"cannot be read: {reason}")]) from None
+            text = read_file(os.path.normpath(base / file), _MOST).decode()
+        except Unreadable as error:
+            raise ConfigError([document.fault(at, str(error))]) from None
+        except UnicodeDecodeError:
+            raise ConfigError([document.fault(at, "cannot be read: it is not text")]) from None
         return self._checked(text.strip(), document.fault(at, ""))
 
     def _checked(self, secret: str, where: Fault) -> str:

@@ -17,6 +17,7 @@ from gateway.addresses import Address as Address
 from gateway.addresses import Listen
 from gateway.addresses import parse_address as parse_address
 from gateway.errors import ConfigError, Fault
+from gateway.files import Unreadable, read_file
 from gateway.guardsettings import (
     ASTERISK_VARIABLE,
     DEFAULT_PASSWORD,
@@ -41,6 +42,10 @@ SECRET_VARIABLE = "CALLGATE_AGI_SECRET"
 """The environment variable that overrides ``agi.secret`` and ``agi.secret_file``."""
 ESL_SECRET_VARIABLE = "CALLGATE_ESL_SECRET"
 """The same for ``esl.secret`` and ``esl.secret_file``."""
+
+
+MOST = 2**20
+"""Bytes of a settings file."""
 
 
 class Durability(StrEnum):
@@ -209,9 +214,9 @@ class Settings(Section):
     def load(cls, path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read a settings file. Raises ConfigError with all its faults."""
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            message = f"cannot be read: {error.strerror}"
+            data = read_file(path, MOST)
+        except Unreadable as error:
+            message = str(error)
             raise ConfigError([Fault(shown(path), 0, 0, "", message)]) from None
         return cls.parse(data, path, environ)
 

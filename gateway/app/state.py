@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import ConfigError, Fault
+from gateway.files import open_own
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def owned(directory: Path) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _warn_root(directory)
         directory.chmod(0o700)
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(directory / _LOCK, os.O_RDWR)
     except OSError as error:
         raise _refused(f"the state directory cannot be used: {error.strerror}", directory) from None
     try:
@@ -84,5 +85,7 @@ def save_emergencies(directory: Path, emergencies: Mapping[str, float]) -> None:
     """Keep them, whole or not at all. A disk that refuses must not trouble a call."""
     aside = directory / f"{_EMERGENCIES}.new"
     with suppress(OSError):
-        aside.write_bytes(msgspec.json.encode(dict(emergencies)))
+        aside.unlink(missing_ok=True)
+        with open(open_own(aside, os.O_WRONLY | os.O_EXCL), "wb") as file:
+            file.write(msgspec.json.encode(dict(emergencies)))
         aside.replace(directory / _EMERGENCIES)

@@ -215,7 +215,7 @@ def _serve(ingester: Ingester, stop: _Stop) -> None:
 
 def _lock(path: Path, wait: float, stop: _Stop) -> int | None:
     """The descriptor that holds the ingester's lock; None if another process keeps it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     end = time.monotonic() + wait
     while True:
         try:

@@ -44,7 +44,7 @@ def read_status(state: Path) -> Status | None:
 def write_status(state: Path, status: Status) -> None:
     """Replace the status file of a state directory. Raises OSError."""
     fresh = state / f".{_NAME}.tmp"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(status))
     os.replace(fresh, state / _NAME)

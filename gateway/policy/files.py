@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import GatewayError
+from gateway.files import Unreadable, opened
 
-
-class Unreadable(GatewayError):
-    """A file that is missing, no file, not permitted, or changing; the message says which."""
+__all__ = ["FileStamp", "Unreadable", "read_stable", "revision_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +45,10 @@ def revision_of(stamps: Iterable[FileStamp], managed_seq: int) -> str:
 
 def _read(path: Path, name: str) -> tuple[bytes, FileStamp] | None:
     """None when the file changed between its two stats."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Unreadable("is not a file")
-        with open(path, "rb") as file:
-            before = os.fstat(file.fileno())
-            data = file.read()
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise Unreadable("is no path") from None
+    with opened(path) as (file, size):
+        before = os.fstat(file.fileno())
+        data = file.read(size + 1) or b""
+        after = os.fstat(file.fileno())
     seen = (before.st_size, before.st_mtime_ns)
     if seen != (after.st_size, after.st_mtime_ns) or len(data) != before.st_size:
         return None

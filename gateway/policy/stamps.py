@@ -11,13 +11,15 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from gateway.errors import ConfigError
+from gateway.files import Unreadable, opened, read_file
 from gateway.yamlfile import read_yaml
 
+_BLOCK = 2**20
 _FILE_KEYS = frozenset({"files", "contacts"})
 
 
@@ -41,9 +43,9 @@ def stamp(path: Path | str) -> Stamp:
     if not (quick := _quick(path)):
         return Stamp(str(path))
     try:
-        with open(path, "rb") as file:
-            return Stamp(str(path), quick, hashlib.file_digest(file, "sha256").hexdigest())
-    except OSError:
+        with opened(path) as (file, size):
+            return Stamp(str(path), quick, _digest(file, size))
+    except Unreadable:
         return Stamp(str(path))
 
 
@@ -74,11 +76,20 @@ def _quick(path: Path | str) -> tuple[int, ...]:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) * regular
 
 
+def _digest(file: BinaryIO, size: int) -> str:
+    """The hash of as many bytes as the file has said that it has."""
+    digest = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, _BLOCK))):
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()
+
+
 def _named(policy: Path) -> Iterator[Path]:
     """The files named in the YAML, relative to it; none when it is no YAML."""
     try:
-        tree = read_yaml(policy.read_bytes(), policy.name).value
-    except (OSError, ConfigError):
+        tree = read_yaml(read_file(policy), policy.name).value
+    except (Unreadable, ConfigError):
         return
     for name in dict.fromkeys(_texts(tree)):
         yield policy.parent / name

@@ -45,6 +45,8 @@ LAYERS = {
 }
 
 SAME_LAYER = {
+    ("gateway.settings", "gateway.files"),
+    ("gateway.secrets", "gateway.files"),
     ("gateway.settings", "gateway.yamlfile"),
     ("gateway.settings", "gateway.yamlmodel"),
     ("gateway.settings", "gateway.guardsettings"),

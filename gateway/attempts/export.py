@@ -63,7 +63,7 @@ def write_csv(
 
     ``clean`` is applied to every text, for a reader that needs it cleaner still.
     """
-    writer = csv.writer(out)
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     if header:
         writer.writerow(FIELDS)
     for attempt in attempts:

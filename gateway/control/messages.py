@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,10 @@ MAX_PAGE = 1000
 """Entries or changes of one answer."""
 MAX_PATH = 107
 """``sun_path`` has 108 bytes, the last one a NUL (Linux, unix(7))."""
+
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A revision, or the id of an entry: what an INTEGER of SQLite holds."""
 
 
 class Request(msgspec.Struct, tag_field="op", tag=str.lower, forbid_unknown_fields=True):
@@ -70,27 +74,27 @@ class Remove(Changing, kw_only=True):
     """Remove entries, by text or by id, all or none."""
 
     entries: list[Asked] = []
-    ids: list[int] = []
+    ids: list[Id] = []
 
 
 class Undo(Changing, kw_only=True):
     """Take a change back."""
 
-    rev: int
+    rev: Id
 
 
 class List(Request):
     """Managed entries with an id above ``after``, by id."""
 
     list: str = ""
-    after: int = 0
+    after: Id = 0
     limit: int = MAX_PAGE
 
 
 class Changes(Request):
     """Lines of the change log after ``since``."""
 
-    since: int = 0
+    since: Id = 0
     limit: int = MAX_PAGE
 
 

@@ -26,6 +26,7 @@ from gateway.calls import Call
 from gateway.errors import LinkError, LinkRefused
 from gateway.frontends.census import Census, LiveCalls
 from gateway.frontends.session import Screened, Screener
+from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.pbx.legs import Leg, needs_verdict, trunk_of
 from gateway.policy.decide import decide
@@ -85,6 +86,7 @@ class Guard:
         self._pause = pause or pause_after
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: Link | None = None
+        self._seldom = Seldom(log)
 
     async def connect(self) -> Link:
         """Make a link that gives the events. LinkError, LinkRefused."""
@@ -145,7 +147,7 @@ class Guard:
         """The verdict on a call, which stands in the journal."""
         started = time.perf_counter()
         if hostile:
-            log.warning("hostile call at guard %s: %s", self.name, hostile)
+            self._seldom.warning("hostile call at guard %s: %s", self.name, hostile)
             return self.screener.hostile(call, self.name, hostile)
         return self.screener.screen(call, self.name, started=started)
 

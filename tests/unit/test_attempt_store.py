@@ -370,3 +370,12 @@ def test_json_lines_have_every_field() -> None:
     first, second = map(json.loads, out.getvalue().splitlines())
     assert tuple(first) == FIELDS
     assert (first["shadow"], second["shadow"]["verdict"]) == (None, "a")
+
+
+def test_every_cell_is_quoted_so_that_no_separator_inside_parts_it() -> None:
+    out = io.StringIO()
+    write_csv([make_attempt("a", caller_name="a;=1+1;b")], out)
+    header, row = out.getvalue().splitlines()
+    assert header.startswith('"time","id",')
+    assert '"a;\'=1+1;b"' in row
+    assert all(cell.startswith('"') for cell in row.split(","))

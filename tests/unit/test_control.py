@@ -321,3 +321,22 @@ async def test_a_file_that_is_no_socket_is_not_removed(root: Path) -> None:
         await gateway.server.start()
     assert gateway.path.read_text() == "precious"
     gateway.entries.close()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b'{"op": "undo", "rev": %d}\n',
+        b'{"op": "remove", "ids": [%d]}\n',
+        b'{"op": "changes", "since": %d}\n',
+        b'{"op": "list", "after": %d}\n',
+        b'{"op": "list", "limit": %d}\n',
+        b'{"op": "changes", "limit": %d}\n',
+    ],
+)
+@pytest.mark.parametrize("number", [2**63, 2**64, 10**40, -(2**63) - 1])
+async def test_an_integer_that_sqlite_cannot_hold_is_no_failure_of_ours(
+    gateway: Gateway, request_: bytes, number: int
+) -> None:
+    [answer] = await gateway.raw(request_ % number)
+    assert "failed" not in answer.get("error", "")

@@ -15,7 +15,6 @@ from gateway.numbers.entries import (
     read_prefix_entry,
     read_short_entry,
     read_starred_entry,
-    read_starred_entry,
 )
 from gateway.numbers.facts import (
     REGIONS,
@@ -51,7 +50,6 @@ __all__ = [
     "read_number_entry",
     "read_prefix_entry",
     "read_short_entry",
-    "read_starred_entry",
     "read_starred_entry",
     "region_of",
     "type_of",

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from gateway.calls import Call
+
+MAX_LIVE: Final = 100_000
+"""Live calls that are remembered; without a link nobody says which have ended."""
 
 
 class LiveCalls:
     """Calls that were allowed and have not ended, by the id of their channel."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MAX_LIVE) -> None:
         self._clock = clock
+        self._most = most
         self._calls: dict[str, tuple[Call, float]] = {}
         self._absent: frozenset[str] = frozenset()
 
@@ -28,7 +33,9 @@ class LiveCalls:
         return [call for call, _ in self._calls.values()]
 
     def add(self, call: Call) -> None:
-        """A call was allowed."""
+        """A call was allowed. With too many, the oldest is forgotten."""
+        if len(self._calls) >= self._most:
+            del self._calls[next(iter(self._calls))]
         self._calls[call.channel_id] = (call, self._clock())
 
     def ended(self, channel_id: str) -> None:

@@ -66,6 +66,7 @@ class EslInbound(Guard):
         self._esl: EslLink | None = None
         self._taken: set[str] = set()
         self._parked: frozenset[str] = frozenset()
+        self._absent: frozenset[str] = frozenset()
 
     async def connect(self) -> EslLink:
         settings = self._settings
@@ -92,7 +93,9 @@ class EslInbound(Guard):
 
     async def audited(self, present: frozenset[str]) -> None:
         """Take what is parked and no event told of."""
-        self._taken &= present | self._parked
+        absent = self._taken - present
+        self._taken -= absent & self._absent  # twice running: the list lags behind
+        self._absent = frozenset(absent)
         if self._settings.mode is not GuardMode.PARK:
             return
         for uuid in self._parked - self._taken:

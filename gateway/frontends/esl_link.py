@@ -10,6 +10,7 @@ Rule 3: while ``hold`` is in force nothing is read: FreeSWITCH keeps the events,
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from gateway.protocols.esl import Headers, Message
 from gateway.protocols.esl_client import Closing, EslClient, Greeted, Happened, Replied
 from gateway.protocols.esl_command import line
 
+log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -90,7 +92,7 @@ class EslLink(asyncio.Protocol):
             for event in self._client.receive(data):
                 match event:
                     case Happened(headers):
-                        self._on_event(headers)
+                        self._happened(headers)
                     case Replied(asyncio.Future() as reply, message):
                         if not reply.done():
                             reply.set_result(message)
@@ -108,6 +110,12 @@ class EslLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(str(exc) if exc else "it closed the connection")
+
+    def _happened(self, event: Headers) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("an event could not be used; the link goes on")
 
     def _end(self, why: str) -> None:
         if not self.ended.done():

@@ -86,6 +86,7 @@ class Guard:
         self._pause = pause or pause_after
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: Link | None = None
+        self._worked = False
         self._seldom = Seldom(log)
 
     async def connect(self) -> Link:
@@ -123,8 +124,8 @@ class Guard:
                 )
                 failures += 1
             else:
-                failures = 0
                 why = await self._serve(link)
+                failures = 0 if self._worked else failures + 1
                 self._count_link("lost")
                 log.warning("guard %s has lost its link: %s", self.name, why)
             await asyncio.sleep(self._pause(failures))
@@ -175,12 +176,13 @@ class Guard:
                 await waiting
             except Exception as error:
                 log.error("a call is acted on before its attempt is on the disk: %s", error)
+        linked = self._link is not None
         try:
             done = await work()
             delivery = Delivery.CONFIRMED if done else Delivery.LOST
         except LinkError as error:
             log.warning("guard %s cannot say whether it could %s: %s", self.name, action, error)
-            done, delivery = False, Delivery.SENT
+            done, delivery = False, Delivery.SENT if linked else Delivery.LOST
         self.screener.delivered(screened.attempt_id, delivery)
         result = "ok" if done else "failed"
         self.metrics.inc(
@@ -205,7 +207,7 @@ class Guard:
         """The channels were counted; ``present`` are their ids. For what a guard adds to it."""
 
     async def _serve(self, link: Link) -> str:
-        self._link = link
+        self._link, self._worked = link, False
         self._count_link("connected")
         log.info("guard %s is connected", self.name)
         audits = asyncio.create_task(self._audits())
@@ -236,6 +238,7 @@ class Guard:
             self.metrics.set("callgate_guard_live_calls", len(self.live), frontend=self.name)
             await self.audited(present)
             if not self.connected.is_set():
+                self._worked = True
                 self.connected.set()
                 self.metrics.set("callgate_guard_connected", 1, frontend=self.name)
             await asyncio.sleep(self._audit)

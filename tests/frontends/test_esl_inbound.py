@@ -332,3 +332,38 @@ async def test_the_captured_events_of_a_real_call_are_read(bench: Bench, size: i
     (attempt,) = bench.attempts
     assert (attempt.caller, attempt.channel_id) == ("+15551234567", UUID)
     assert attempt.reason == "hostile", "a direction that is none"
+
+
+async def test_an_event_that_its_receiver_cannot_use_leaves_the_link_up() -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    async with event_socket() as pbx:
+        link = await EslLink.open("127.0.0.1", pbx.port, PASSWORD, on_event=fail, deadline=10)
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED))
+        assert (await link.command(line("api status"))).ok
+        link.close()
+
+
+async def test_a_link_on_which_nothing_works_is_tried_ever_more_seldom(bench: Bench) -> None:
+    """Let in, but not told which channels there are."""
+
+    def deny(session: Session, _: str) -> None:
+        session.reply("-ERR permission denied")
+
+    pauses: list[int] = []
+
+    def pause(failures: int) -> float:
+        pauses.append(failures)
+        return 0.0
+
+    async with event_socket(show=deny) as pbx:
+        guard = guard_of(bench, pbx)
+        guard._pause = pause
+        running = asyncio.create_task(guard.run())
+        lost = {"frontend": "esl_inbound", "result": "lost"}
+        await bench.metrics.until(3, "callgate_guard_links_total", **lost)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert pauses[:2] == [1, 2]
+    assert not guard.connected.is_set()

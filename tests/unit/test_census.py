@@ -93,3 +93,10 @@ def test_a_count_that_was_asked_for_before_a_call_says_nothing_of_it() -> None:
     for _ in range(3):
         live.prune(channels(), asked=4.0)
     assert len(live) == 1
+
+
+def test_live_calls_are_bounded_and_the_oldest_goes() -> None:
+    live = LiveCalls(most=2)
+    for channel in "abc":
+        live.add(call(channel))
+    assert [item.channel_id for item in live.calls()] == ["b", "c"]

@@ -1,0 +1,101 @@
+"""The guards of a gateway: which there are, and what tells them of calls and of new entries."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from gateway.app.guards import Guards
+from gateway.calls import Call, Direction
+from gateway.errors import ConfigError
+from gateway.guardsettings import GuardsSettings
+from gateway.reload import PolicyStore
+from tests.fakes.event_socket import PASSWORD, UUID, EventSocket, event_socket
+from tests.support.guards import Bench, Policies
+from tests.support.policies import number
+
+CALL = Call(
+    direction=Direction.OUTBOUND,
+    caller="1001",
+    callee="0612000001",
+    at=1_800_000_000.0,
+    trunk="carrier",
+    pbx="freeswitch",
+    channel_id=UUID,
+)
+ASTERISK = {"asterisk": {"connect": "127.0.0.1:5038", "secret": "s3cret"}}
+
+
+@dataclass
+class Store(Policies):
+    """Only what guards have of the policy store."""
+
+    on_added: Callable[[frozenset[str]], None] | None = None
+
+
+def guards_of(bench: Bench, settings: object) -> Guards:
+    bench.policies = Store(bench.policies.current)
+    store = cast(PolicyStore, bench.policies)
+    bench.__post_init__()
+    made = GuardsSettings.model_validate(settings)
+    return Guards(made, bench.screener, store, bench.metrics)
+
+
+def freeswitch(pbx: EventSocket) -> object:
+    return {"freeswitch": {"connect": f"127.0.0.1:{pbx.port}", "password": PASSWORD}}
+
+
+async def test_without_a_pbx_to_connect_to_nobody_is_told_of_anything() -> None:
+    bench = Bench()
+    guards = guards_of(bench, {})
+    assert (guards.start(), guards.connected()) == ([], {})
+    assert bench.screener.on_allowed is None
+    assert cast(Store, bench.policies).on_added is None
+
+
+async def test_both_guards_can_be_had() -> None:
+    guards = guards_of(Bench(), ASTERISK | {"freeswitch": {"connect": "127.0.0.1:8021"}})
+    assert guards.connected() == {"esl_inbound": False, "ami": False}
+
+
+async def test_a_call_of_any_frontend_is_hung_up_when_its_number_is_added() -> None:
+    bench = Bench()
+    async with event_socket() as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+        guards.start()
+        await guards.guards[0].connected.wait()
+        assert guards.connected() == {"esl_inbound": True}
+        bench.screener.screen(CALL, "esl")
+        bench.add(number("dropping", "33612000001"))
+        added = cast(Store, bench.policies).on_added
+        assert added is not None
+        added(frozenset({"dropping"}))
+        assert await pbx.until("uuid_kill") == [f"{UUID} 52"]
+        await bench.journal.settled(1)
+        await guards.stop()
+    assert [attempt.frontend for attempt in bench.attempts] == ["esl", "esl_inbound"]
+
+
+async def test_what_could_not_be_told_without_a_link_is_lost() -> None:
+    bench = Bench()
+    async with event_socket() as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+    bench.screener.screen(CALL, "esl")
+    bench.add(number("dropping", "33612000001"))
+    await guards.guards[0].drop(frozenset({"dropping"}))
+    (attempt,) = await bench.journal.settled(1)
+    assert attempt.delivery == "lost"
+
+
+async def test_a_guard_of_asterisk_without_its_library_is_a_fault_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "panoramisk", None)
+    with pytest.raises(ConfigError, match=r"callgate\[ami\]"):
+        guards_of(Bench(), ASTERISK)
+    await asyncio.sleep(0)

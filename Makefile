@@ -108,3 +108,4 @@ bench/.venv/.done: bench/requirements.txt $(PY)
 bench: $(VENV)/.dev bench/.venv/.done ## what a call costs, as ratios against peers in the same run
 	@$(PY) -m bench.decision
 	@$(PY) -m bench.fastagi
+	@$(PY) -m bench.esl

@@ -216,6 +216,7 @@ def test_the_file_is_for_its_owner_only_and_survives_a_restart(tmp_path: Path) -
 
 
 def test_every_change_is_on_the_disk_before_it_is_acknowledged(store: EntryStore) -> None:
+    assert store._db is not None
     assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
 

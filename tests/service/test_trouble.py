@@ -237,7 +237,12 @@ async def test_a_part_that_dies_is_known(caplog: pytest.LogCaptureFixture) -> No
 async def test_a_report_of_megabytes_is_not_read(
     tmp_path: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = 'for last; do :; done; yes \'{"faults": []}\' | head -c 9000000 > "$last/report.json"'
-    compiler(tmp_path, monkeypatch, f"{script}; exit 1")
+    head = '{"faults":[{"file":"","line":0,"column":0,"key":"","message":"'
+    whole = f"printf '{head}'; head -c 9000000 /dev/zero | tr '\\0' x; printf '\"}}]}}'"
+    compiler(
+        tmp_path,
+        monkeypatch,
+        f'for last; do :; done; ({whole}) > "$last/report.json"; exit 1',
+    )
     result = await store.reload()
     assert "the compiler ended with 1" in result.faults[0]

@@ -148,9 +148,8 @@ def compare(
 def report(figures: Mapping[str, list[float]], memory: Mapping[str, int]) -> None:
     for name, values in figures.items():
         spread = f"{min(values):.0f} to {max(values):.0f}"
-        print(
-            f"{name:<12} {statistics.median(values):7.1f} us of CPU per call ({spread}), {memory[name]} MB"
-        )
+        cost = f"{statistics.median(values):7.1f} us of CPU per call ({spread})"
+        print(f"{name:<12} {cost}, {memory[name]} MB")
     for name, values in figures.items():
         if name != OURS:
             pairs = zip(figures[OURS], values, strict=True)

@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -182,3 +183,24 @@ async def test_a_missing_library_is_said_with_how_to_get_it(
     with pytest.raises(LinkRefused) as caught:
         await AmiLink.open("127.0.0.1", 1, "callgate", SECRET, on_event=print, deadline=1)
     assert str(caught.value) == MISSING
+
+
+async def test_after_the_end_nothing_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bare: a lost connection plans the next one, and close() in between does not stop it."""
+    loop, planned = asyncio.get_running_loop(), list[object]()
+    plan = loop.call_later
+
+    def call_later(delay: float, callback: Any, *args: Any, **options: Any) -> Any:
+        planned.append(callback)
+        return plan(delay, callback, *args, **options)
+
+    async with fake_asterisk() as asterisk, linked(asterisk) as link:
+        monkeypatch.setattr(loop, "call_later", call_later)
+        asterisk.session.close()
+        await link.ended
+        link.close()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        monkeypatch.undo()
+    assert link._manager.connect not in planned
+    assert len(asterisk.sessions) == 1

@@ -129,6 +129,16 @@ async def test_what_we_encode_into_a_channel_arrives_unharmed(site: Path) -> Non
     assert dict(info.headers).items() >= (AWKWARD | {"Empty": "_undef_"}).items()
 
 
+async def test_both_take_the_first_of_two_headers_of_one_name(site: Path) -> None:
+    doubled = b"Doubled: first\nDoubled: second\nUnique-ID: "
+    data = channel_data("normal").replace(b"Unique-ID: ", doubled, 1)
+    async with peer(site, {"accept": True}, [["getInfo"], ["sendRecv", "exit"]]) as server:
+        await esl_call("127.0.0.1", server.port, data=data)
+        info = Told.read((await server.results())[0])
+    assert [value for name, value in info.headers if name == "Doubled"] == ["first", "first"]
+    assert messages(data)[0].get("Doubled") == "first"
+
+
 async def test_both_read_the_same_in_a_captured_inbound_session(site: Path) -> None:
     stream = messages(captured("inbound.event-stream"))
     assert len(stream) > 1

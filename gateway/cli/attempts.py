@@ -7,15 +7,17 @@ printed: a terminal runs escape sequences. JSON and CSV are those of ``gateway.a
 from __future__ import annotations
 
 import re
+import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.environment import Environment
 from gateway.cli.moments import Moment
-from gateway.cli.output import json_option, local_time, print_table, printable
+from gateway.cli.output import json_option, local_time, print_table, printable, terminal_width
 
 if TYPE_CHECKING:
     from gateway.attempts.model import Attempt
@@ -36,11 +38,18 @@ COLUMNS = (
     ("sip", 3),
     ("delivery", 9),
 )
+WHOLE = frozenset({"time", "caller", "callee", "entry"})
+UNSAID = frozenset({"config", "hostile", "unauthorised", "error"})
+"""Reasons that no list explains."""
+INDENT = "    "
 
 
 @click.command("attempts", short_help="The calls that were screened.")
+@click.option("--id", "attempt_id", default="", help="This one alone, with all that is known.")
 @click.option("--number", default="", help="Either party, as +33… or as the PBX wrote it.")
-@click.option("--prefix", default="", help="What the number of either party begins with: +33162.")
+@click.option(
+    "--prefix", default="", help="What the number of either party begins with: +33162, or 0162."
+)
 @click.option("--campaign", default="", help="Only calls of this campaign.")
 @click.option("--direction", type=click.Choice(["inbound", "outbound"]), help="One direction.")
 @click.option("--verdict", type=click.Choice(["allow", "block"]), help="One verdict.")
@@ -66,15 +75,20 @@ def attempts_command(
     follow: bool,
     as_csv: bool,
     as_json: bool,
+    attempt_id: str,
     **asked: Any,
 ) -> None:
     """List screened calls, newest first; with --follow oldest first.
 
-    With --json one object a line, with --csv one row; both have every field.
+    With --json one object a line, with --csv one row; both have every field. With --id one
+    attempt is told whole; the other filters are left out then.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")
-    wanted = _filter(asked)
+    if attempt_id:
+        _print_one(environment, attempt_id, as_json=as_json, as_csv=as_csv)
+        return
+    wanted = _filter(asked, environment)
     if not environment.settings.attempts_path.exists() and not follow:
         click.echo("no attempts yet: no call was screened here", err=True)
         return
@@ -86,7 +100,10 @@ def attempts_command(
         if follow:
             _follow(store, wanted, limit, printer)
         else:
-            printer(_newest(store, wanted, limit), False)
+            found = _newest(store, wanted, limit and limit + 1)
+            printer(islice(found, limit or None), False)
+            if limit and next(found, None):
+                click.echo(f"these are the newest {limit}: --limit 0 gives all", err=True)
     except KeyboardInterrupt:
         if not follow:
             raise  # to follow until interrupted is what was asked for
@@ -94,12 +111,32 @@ def attempts_command(
         store.close()
 
 
-def _filter(asked: dict[str, Any]) -> AttemptFilter:
+def _print_one(environment: Environment, attempt_id: str, *, as_json: bool, as_csv: bool) -> None:
+    from gateway.attempts.store import AttemptStore
+    from gateway.cli.attempt import print_attempt
+    from gateway.errors import StoreError
+
+    found = None
+    if environment.settings.attempts_path.exists():
+        store = AttemptStore(environment.settings.attempts_path, readonly=True)
+        try:
+            found = store.get(attempt_id)
+        finally:
+            store.close()
+    if found is None:
+        raise StoreError(f"there is no attempt {printable(attempt_id)!r} in the store")
+    if as_json or as_csv:
+        (_print_json if as_json else _print_csv)([found], False)
+    else:
+        print_attempt(found)
+
+
+def _filter(asked: dict[str, Any], environment: Environment) -> AttemptFilter:
     from gateway.attempts.query import AttemptFilter
 
-    prefix = _bare(asked["prefix"])
-    if prefix and not re.fullmatch(r"\+\d+", prefix, re.ASCII):
-        raise click.UsageError(f"a prefix is + and digits, such as +33162, not {prefix!r}.")
+    prefix = asked["prefix"].strip()
+    if prefix:
+        prefix = "+" + _prefix(prefix.rstrip("* "), environment)
     _check_reason(asked["reason"])
     return AttemptFilter(
         number=_bare(asked["number"]),
@@ -112,6 +149,15 @@ def _filter(asked: dict[str, Any]) -> AttemptFilter:
         since=asked["since"] and asked["since"].timestamp(),
         until=asked["until"] and asked["until"].timestamp(),
     )
+
+
+def _prefix(text: str, environment: Environment) -> str:
+    """Read as an entry is; only what has no + waits for the policy to say its region."""
+    from gateway.cli.inforce import configured
+    from gateway.numbers import read_prefix_entry
+
+    region = None if text.startswith("+") else configured(environment)[0].plan.region
+    return read_prefix_entry(text, region)
 
 
 def _check_reason(reason: str) -> None:
@@ -163,14 +209,39 @@ def _print_people(attempts: Iterable[Attempt], live: bool) -> None:
     if not live:
         rows = list(map(_cells, attempts))
         if rows:
-            print_table([name for name, _ in COLUMNS], rows)
+            print_table([name for name, _ in COLUMNS], rows, whole=WHOLE, block=block)
         else:
             click.echo("no attempts match", err=True)
         return
     widths = [width for _, width in COLUMNS]
-    click.echo(_line([name for name, _ in COLUMNS], widths))
-    for attempt in attempts:
-        click.echo(_line(_cells(attempt), widths))
+    header = _line([name for name, _ in COLUMNS], widths)
+    narrow = 0 < terminal_width() < len(header)
+    if not narrow:
+        click.echo(header)
+    for cells in map(_cells, attempts):
+        click.echo(block(cells, terminal_width()) if narrow else _line(cells, widths))
+
+
+def block(cells: Sequence[str], width: int) -> str:
+    """One attempt where a table is too wide: some lines, folded between words alone."""
+    at, direction, caller, callee, verdict, reason, list_name, entry, sip, delivery = cells
+    what = [reason, list_name and f"list {list_name}", entry and f"entry {entry}"]
+    what += [sip and f"SIP {sip}", delivery]
+    told = (
+        (f"{at} {verdict} {direction} {caller} → {callee}", ""),
+        (", ".join(filter(None, what)), INDENT),
+    )
+    return "\n".join(
+        textwrap.fill(
+            text,
+            max(width, 2 * len(INDENT)),
+            initial_indent=first,
+            subsequent_indent=INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for text, first in told
+    )
 
 
 def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
@@ -179,19 +250,30 @@ def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
 
 
 def _cells(attempt: Attempt) -> list[str]:
-    shadow = f" (shadow: {attempt.shadow.verdict})" if attempt.shadow else ""
     return [
         local_time(attempt.at),
         attempt.direction,
         printable(attempt.caller_e164 or attempt.caller) or "-",
         printable(attempt.callee_e164 or attempt.callee) or "-",
         attempt.verdict,
-        attempt.reason + shadow,
+        _reason(attempt),
         attempt.list,
         attempt.entry,
         str(attempt.response or ""),
         attempt.delivery,
     ]
+
+
+def _reason(attempt: Attempt) -> str:
+    """With what the reason alone leaves open: which trunk, what was wrong."""
+    shadow = f" (shadow: {attempt.shadow.verdict})" if attempt.shadow else ""
+    if attempt.reason not in UNSAID:
+        return attempt.reason + shadow
+    scope = [("trunk", attempt.trunk), ("campaign", attempt.campaign)]
+    facts = [f"{name} {printable(value)}" for name, value in scope if value]
+    facts += [printable(attempt.note)] if attempt.note else []
+    more = f": {', '.join(facts)}" if facts else ""
+    return attempt.reason + more + shadow
 
 
 def _print_json(attempts: Iterable[Attempt], live: bool) -> None:

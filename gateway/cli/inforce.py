@@ -37,12 +37,16 @@ def answering(environment: Environment, draft: Path | None) -> tuple[Policy, Ans
     """
     if draft is not None:
         return environment.load(draft).policy, Answering.DRAFT
-    policy, which = _configured(environment)
+    policy, which = configured(environment)
     _compare(environment, policy)
     return policy, which
 
 
-def _configured(environment: Environment) -> tuple[Policy, Answering]:
+def configured(environment: Environment) -> tuple[Policy, Answering]:
+    """The configured policy, else the last good one, and its faults on standard error.
+
+    Raises ConfigError when there is neither.
+    """
     from gateway.errors import ConfigError, StoreError
 
     assert environment.settings  # faults in the settings are no matter of the policy

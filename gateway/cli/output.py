@@ -1,19 +1,25 @@
 """How commands print: JSON for programs; tables for people, in colour on a terminal.
 
-Colour follows click: none when output is no terminal, or NO_COLOR is set. Piped tables are as wide
-as they need to be and never cut a value.
+Colour follows click: none when output is no terminal, or NO_COLOR is set. No table cuts a value:
+piped it is as wide as it needs to be, on a terminal its cells fold, or it is told row by row.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 VERDICT_COLOURS = {"allow": "green", "block": "red"}
 WIDE = 10_000
@@ -49,25 +55,63 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
         click.echo(f"  {styled(name.ljust(width), 'bright_black')}  {value}")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; the terminal's width decides where cells fold, a pipe never does."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    whole: Container[str] = (),
+    block: Callable[[Sequence[str], int], str] | None = None,
+) -> None:
+    """A table; on a terminal its cells fold, but not those of the columns that are ``whole``.
+
+    Where it would not fit, ``block`` gives the text of each row for a width in columns; without
+    it every cell of a row has a line.
+    """
     from rich.console import Console
+
+    kept = [tuple(row) for row in rows]
+    width = terminal_width()
+    drawn = io.StringIO()  # what is drawn leaves through click, as all output does
+    console = Console(
+        file=drawn, width=width or WIDE, highlight=False, force_terminal=colourful() or None
+    )
+    table = _table(columns, kept, whole if width else columns)
+    if width and _least(console, table) > width:
+        for row in kept:
+            click.echo(block(row, width) if block else _lines(columns, row))
+        return
+    console.print(table)
+    for line in drawn.getvalue().splitlines():
+        click.echo(line.rstrip())
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], whole: Container[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    console = Console(
-        file=sys.stdout, width=None if terminal else WIDE, highlight=False, no_color=not colourful()
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=True)
+    table = Table(box=None, pad_edge=False, header_style="bold" if colourful() else "")
     for column in columns:
-        table.add_column(column, no_wrap=not terminal)
+        table.add_column(column, no_wrap=column in whole, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, VERDICT_COLOURS.get(cell, "")) for cell in row))
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+    return table
+
+
+def _least(console: Console, table: Table) -> int:
+    """How narrow a table can be without a folded word."""
+    return console.measure(table, options=console.options.update_width(WIDE)).minimum
+
+
+def _lines(columns: Sequence[str], row: Sequence[str]) -> str:
+    """One cell a line, and an empty line behind the last."""
+    width = max(map(len, columns))
+    shown = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell]
+    return "".join(f"{name.ljust(width)}  {cell}\n" for name, cell in shown)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal that standard output is, 0 when it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def printable(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,7 @@ def attempt(number: int, **rest: object) -> Attempt:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     (tmp_path / "callgate.yaml").write_text("state: state\n")
+    (tmp_path / "policy.yaml").write_text("numbering: {region: FR}\n")
     (tmp_path / "state").mkdir()
     return tmp_path / "callgate.yaml"
 
@@ -56,7 +59,7 @@ def run(config: Path, *arguments: str) -> Result:
 
 def ids(result: Result) -> list[str]:
     assert result.exit_code == 0, result.output
-    return [json.loads(line)["id"] for line in result.output.splitlines()]
+    return [json.loads(line)["id"] for line in result.stdout.splitlines()]
 
 
 def test_before_the_first_call_it_says_so_and_is_no_error(config: Path) -> None:
@@ -113,6 +116,27 @@ def test_each_filter_finds_the_call_it_asks_for(config: Path, option: str, value
     assert ids(run(config, "--json", option, value)) == ["id-000002"]
 
 
+@pytest.mark.parametrize("prefix", ["+33199", "0199", "01 99*", "0033199"])
+def test_a_prefix_is_read_as_the_policy_reads_it(config: Path, prefix: str) -> None:
+    fill(config, attempt(1), attempt(2, caller_e164="+33199000000"))
+    assert ids(run(config, "--json", "--prefix", prefix)) == ["id-000002"]
+
+
+def test_a_prefix_with_a_plus_waits_for_no_policy(config: Path) -> None:
+    (config.parent / "policy.yaml").unlink()
+    fill(config, attempt(1))
+    assert ids(run(config, "--json", "--prefix", "+33162")) == ["id-000001"]
+
+
+@pytest.mark.parametrize("format", [(), ("--json",), ("--csv",)])
+def test_what_the_limit_left_out_is_hinted_at(config: Path, format: tuple[str, ...]) -> None:
+    fill(config, attempt(1), attempt(2))
+    cut = run(config, *format, "--limit", "1")
+    assert cut.stderr == "these are the newest 1: --limit 0 gives all\n"
+    assert run(config, *format, "--limit", "2").stderr == ""
+    assert run(config, *format, "--limit", "0").stderr == ""
+
+
 def test_until_ends_the_search(config: Path) -> None:
     fill(config, attempt(1), attempt(2, at=NOON + 86_400 * 2))
     assert ids(run(config, "--json", "--until", "2023-11-15T12:00")) == ["id-000001"]
@@ -162,7 +186,8 @@ def test_nothing_found_is_said(config: Path) -> None:
     [
         (("--reason", "bogus"), "no reason is 'bogus'; the reasons are emergency, "),
         (("--csv", "--json"), "--csv and --json exclude each other."),
-        (("--prefix", "33162"), "a prefix is + and digits, such as +33162"),
+        (("--prefix", "+33x"), "+33x"),
+        (("--prefix", "33162"), "write +33162"),
         (
             ("--since", "yesterday"),
             "'yesterday' is neither a time such as",
@@ -192,3 +217,68 @@ def test_following_shows_the_last_calls_oldest_first_and_then_what_arrives(
     shown = [json.loads(line)["id"] for line in result.output.splitlines() if line[:1] == "{"]
     assert shown == ["id-000001", "id-000002", "id-000003"]
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"reason": "config", "trunk": "main"}, "config: trunk main"),
+        ({"reason": "config", "campaign": "spring"}, "config: campaign spring"),
+        ({"reason": "hostile", "note": "bad \x1b"}, "hostile: bad ?"),
+        ({"reason": "unauthorised"}, "unauthorised"),
+        ({"reason": "default", "trunk": "main", "note": "no"}, "default"),
+    ],
+)
+def test_the_table_says_what_a_reason_alone_leaves_open(
+    config: Path, facts: dict[str, object], told: str
+) -> None:
+    fill(config, attempt(1, **facts, list="", entry=""))
+    line = run(config).stdout.splitlines()[1]
+    assert [cell for cell in re.split(" {2,}", line) if cell][5] == told
+
+
+def test_one_attempt_is_told_whole(config: Path) -> None:
+    shadow = Shadow(verdict="allow", reason="default")
+    facts = {"trunk": "main", "note": "robot \x1b", "origin": "policy.yaml:4", "shadow": shadow}
+    fill(config, attempt(1, **facts, unknown_scope=True), attempt(2))
+    result = run(config, "--id", "id-000001")
+    assert result.exit_code == 0
+    facts_told, steps, again = result.stdout.split("\n\n")
+    assert re.search(r"^  time +2023-11-14T22:13:21.000Z$", facts_told, re.MULTILINE)
+    assert re.search(r"^  trunk +main$", facts_told, re.MULTILINE)
+    assert steps.splitlines() == [
+        " 1. policy revision 0123456789ab+0; the call is inbound",
+        " 2. trunk main, campaign none: the policy lacks one of them",
+        " 3. the caller '0162000001' reads as +33162000001",
+        " 4. the callee '' reads as +33140000000",
+        " 5. block, reason list, SIP 603, list nuisance entry +33162, "
+        "written at policy.yaml:4, note: robot ?",
+        " 6. with shadow lists enforced, would have been: allow, reason default",
+        " 7. the answer was confirmed",
+    ]
+    assert again == (
+        "under the policy of today: callgate explain --direction=inbound --caller=0162000001 "
+        "--callee= --trunk=main\n"
+    )
+
+
+def test_the_explain_of_one_attempt_is_a_command_that_runs(config: Path) -> None:
+    fill(config, attempt(1, caller="a b'$(c)", caller_e164="", presentation="restricted"))
+    shown = run(config, "--id", "id-000001").stdout.splitlines()[-1]
+    command = shlex.split(shown.removeprefix("under the policy of today: callgate "))
+    result = CliRunner().invoke(main, ["--config", str(config), *command])
+    assert (result.exit_code, 'the caller "a b\'$(c)" reads as' in result.stdout) == (0, True)
+
+
+def test_one_attempt_as_json_is_its_record(config: Path) -> None:
+    fill(config, attempt(1), attempt(2))
+    assert ids(run(config, "--json", "--id", "id-000001")) == ["id-000001"]
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_an_attempt_that_is_not_there_exits_with_1(config: Path, filled: bool) -> None:
+    if filled:
+        fill(config, attempt(1))
+    result = run(config, "--id", "nobody")
+    assert result.exit_code == 1
+    assert result.stderr == "error: there is no attempt 'nobody' in the store\n"

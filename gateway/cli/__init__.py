@@ -10,6 +10,9 @@ Only click is imported with a module; everything heavier where a command needs i
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,9 @@ COMMANDS = {
     "status": "live",
     "metrics": "live",
     "add": "entries",
+    "edit": "entries",
     "remove": "entries",
+    "undo": "entries",
     "list": "entries",
     "export": "entries",
     "attempts": "attempts",
@@ -72,6 +77,19 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def main(self, *args: Any, **rest: Any) -> Any:
+        """A reader that went away is no matter (click exits quietly); a full disk is said."""
+        if sys.stdout is None:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it lasts as long as the program
+        try:
+            return super().main(*args, **rest)
+        except OSError as error:
+            if not _printing(error):
+                raise
+            _give_up_output()
+            Failed(f"standard output cannot be written: {error.strerror}").show()
+            sys.exit(Failed.exit_code)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -79,6 +97,17 @@ class Commands(click.Group):
             raise Unusable(str(error)) from error
         except GatewayError as error:
             raise Failed(str(error)) from error
+
+
+def _printing(error: OSError) -> bool:
+    """Whether it was raised by ``click.echo`` itself, through which all output goes."""
+    innermost = list(traceback.walk_tb(error.__traceback__))[-1][0]
+    return innermost.f_code is click.echo.__code__
+
+
+def _give_up_output() -> None:
+    """What could not be written is not tried again when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

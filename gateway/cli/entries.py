@@ -1,4 +1,4 @@
-"""``add``, ``remove``, ``list`` and ``export``: the managed entries, beside the YAML.
+"""``add``, ``edit``, ``remove``, ``undo``, ``list`` and ``export``: the entries beside the YAML.
 
 A running gateway makes the change itself, and the next call meets it. Without one the change is
 written to the store, where the gateway finds it when it starts.
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.environment import Environment, person
+from gateway.cli.changes import asked, change, changes, tell, undo
+from gateway.cli.environment import Environment
 from gateway.cli.output import json_option, local_time, print_json, print_table, printable
 
 if TYPE_CHECKING:
-    from gateway.entries import Asked, ManagedEntry, Op
-    from gateway.policy.model import ListDef, Policy
+    from gateway.entries import Change, ManagedEntry
+    from gateway.policy.model import ListDef
 
 KINDS = ("number", "prefix", "short", "short_prefix")
 BLACKLIST = "blacklist"
 ABSENT = 1
+SHOWN_CHANGES = 20
 
 
 def entry_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,7 +58,8 @@ def entry_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--confirm",
     is_flag=True,
-    help="Also a prefix that covers a country or a large part of one, such as +33 or +331.",
+    help="Also a prefix that covers a country or a large part of one, such as +33 or +331, and "
+    "an expiry that is past.",
 )
 @entry_options
 def add_command(
@@ -76,8 +79,39 @@ def add_command(
     """
     from gateway.entries import Op
 
-    asked = _asked(numbers, list_name, kind, reason=reason, expires=expires, confirm=confirm)
-    _tell(_change(environment, Op.ADD, asked), as_json)
+    wanted = asked(numbers, list_name, kind, reason=reason, expires=expires, confirm=confirm)
+    tell(change(environment, Op.ADD, wanted), as_json)
+
+
+@click.command("edit", short_help="Change the reason or expiry of managed entries.")
+@click.option("--reason", help="Why; an empty one takes it away.")
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    help="The last day, or a moment, as with add; an empty one: it does not expire.",
+)
+@click.option("--confirm", is_flag=True, help="Also an expiry that is past.")
+@entry_options
+def edit_command(
+    environment: Environment,
+    /,
+    numbers: tuple[str, ...],
+    list_name: str,
+    kind: str | None,
+    as_json: bool,
+    **new: Any,
+) -> None:
+    """Change the reason or the expiry of entries that were added with a command, call or page.
+
+    What is not given stays. All are changed, or none. Exit with 1 when one is not there.
+    """
+    from gateway.entries import Op
+
+    if new["reason"] is None and new["expires"] is None:
+        raise click.UsageError("what is to be changed? Give --reason, --expires or both.")
+    answers = change(environment, Op.EDIT, asked(numbers, list_name, kind, **new))
+    tell(answers, as_json)
+    _exit_if_absent(environment, answers)
 
 
 @click.command("remove", short_help="Remove managed numbers or prefixes.")
@@ -96,10 +130,66 @@ def remove_command(
     """
     from gateway.entries import Op
 
-    answers = _change(environment, Op.REMOVE, _asked(numbers, list_name, kind))
-    _tell(answers, as_json)
+    answers = change(environment, Op.REMOVE, asked(numbers, list_name, kind))
+    tell(answers, as_json)
+    _exit_if_absent(environment, answers)
+
+
+def _exit_if_absent(environment: Environment, answers: Sequence[dict[str, Any]]) -> None:
+    from gateway.cli.whereabouts import tell_where
+
     if any(answer["status"] == "absent" for answer in answers):
+        tell_where(environment, answers)
         sys.exit(ABSENT)
+
+
+@click.command("undo", short_help="Take a change of the managed entries back.")
+@click.argument("rev", type=click.IntRange(min=1, max=2**63 - 1), required=False)
+@json_option
+@click.pass_obj
+def undo_command(environment: Environment, rev: int | None, as_json: bool) -> None:
+    """Take change REV back, as long as its entry was not changed again. Without REV: list them.
+
+    The last changes are listed, newest first. An undo is a change too, and can be undone.
+    """
+    if rev is None:
+        _print_changes(changes(environment, SHOWN_CHANGES), as_json)
+        return
+    answer = undo(environment, rev)
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"undone: change {rev}, by change {answer['rev']}")
+    if answer["warning"]:
+        click.echo(f"warning: {answer['warning']}", err=True)
+
+
+def _print_changes(found: Sequence[Change], as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    elif found:
+        columns = ("rev", "change", "entry", "list", "reason", "expires", "who", "when")
+        print_table(columns, map(_change_cells, found), whole={"entry"})
+    else:
+        click.echo("no changes of managed entries", err=True)
+
+
+def _change_cells(item: Change) -> list[str]:
+    entry = item.after or item.before
+    assert entry is not None
+    op = f"{item.op.value} {item.undoes}" if item.undoes else item.op.value
+    return [
+        str(item.rev),
+        op,
+        entry.entry.text,
+        entry.list,
+        printable(entry.reason),
+        local_time(entry.expires) if entry.expires else "",
+        printable(item.who),
+        local_time(item.at),
+    ]
 
 
 @click.command("list", short_help="The managed entries.")
@@ -117,7 +207,7 @@ def list_command(environment: Environment, list_name: str, as_json: bool) -> Non
         click.echo("no managed entries" + f" in {list_name}" * bool(list_name), err=True)
         return
     columns = ("id", "list", "entry", "type", "reason", "expires", "who", "when")
-    print_table(columns, map(_cells, entries))
+    print_table(columns, map(_cells, entries), whole={"entry"})
 
 
 @click.command("export", short_help="The managed entries as YAML.")
@@ -126,6 +216,8 @@ def list_command(environment: Environment, list_name: str, as_json: bool) -> Non
 @click.pass_obj
 def export_command(environment: Environment, as_yaml: bool, list_name: str) -> None:
     """Print the managed entries as a policy of their own, to be reviewed and kept in git.
+
+    It loads as it is, and says at its top what to do to keep it in the configured policy.
 
     A policy that cannot be loaded is no hindrance: its faults are told on standard error.
     """
@@ -138,92 +230,17 @@ def export_command(environment: Environment, as_yaml: bool, list_name: str) -> N
     click.echo(export_yaml([item.entry for item in entries], lists), nl=False)
 
 
-def _policy(environment: Environment) -> Policy:
-    """The configured policy, else the last good one: a block must not wait for a clean YAML.
-
-    ConfigError when there is neither.
-    """
-    from gateway.errors import ConfigError, StoreError
-    from gateway.policy.generation import open_generation
-
-    try:
-        return environment.load().policy
-    except ConfigError as error:
-        try:
-            kept = open_generation(environment.settings.last_good_dir / "current").policy
-        except StoreError:
-            raise error from None
-        click.echo(f"{error}\nwarning: read under the last good policy", err=True)
-        return kept
-
-
 def _lists(environment: Environment) -> Sequence[ListDef]:
     """What the lists do, also while the policy is broken: entries are wanted then most of all."""
+    from gateway.cli.inforce import configured
     from gateway.errors import ConfigError
 
     try:
-        return _policy(environment).lists
+        return configured(environment)[0].lists
     except ConfigError as error:
         unknown = "warning: what the lists do is not known; look at each action"
         click.echo(f"{error}\n{unknown}", err=True)
         return ()
-
-
-def _asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: Any) -> list[Asked]:
-    from gateway.entries import Asked
-    from gateway.policy.model import EntryKind
-
-    wanted = EntryKind(kind) if kind else None
-    return [Asked(number=number, list=list_name, kind=wanted, **rest) for number in numbers]
-
-
-def _change(environment: Environment, op: Op, asked: list[Asked]) -> list[dict[str, Any]]:
-    """Through the running gateway if there is one, else in the store."""
-    from gateway.entries import Op
-
-    gateway = environment.gateway()
-    if gateway is None:
-        answers = _change_here(environment, op, asked)
-        click.echo("no gateway is running: the change is written for its next start", err=True)
-        return answers
-    return gateway.add(asked) if op is Op.ADD else gateway.remove(asked)
-
-
-def _change_here(environment: Environment, op: Op, asked: list[Asked]) -> list[dict[str, Any]]:
-    import msgspec
-
-    from gateway.entries import told, understand
-
-    policy = _policy(environment)
-    read = [understand(item, op, policy, who=person(), source="cli") for item in asked]
-    with environment.entries(create=True) as store:
-        assert store is not None
-        applied = store.apply_all([item.change for item in read])
-    answers = [told(item, answer) for item, answer in zip(read, applied, strict=True)]
-    return list(msgspec.to_builtins(answers))
-
-
-def _tell(answers: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(answers)
-        return
-    phrases = {
-        "added": "added {} to {}",
-        "exists": "{} is already in {}",
-        "removed": "removed {} from {}",
-        "absent": "{} is not among the managed entries of {}",
-    }
-    for answer in answers:
-        click.echo(phrases[answer["status"]].format(_text(answer), answer["list"]))
-        if answer["warning"]:
-            click.echo(f"warning: {answer['warning']}", err=True)
-
-
-def _text(answer: dict[str, Any]) -> str:
-    """As people write it: ``+33162``, with a star where it is a prefix."""
-    kind, digits = str(answer["kind"]), str(answer["digits"])
-    star = "*" * kind.endswith("prefix")
-    return f"{digits}{star}" if kind.startswith("short") else f"+{digits}{star}"
 
 
 def _fields(entry: ManagedEntry) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Managed entries as YAML, so that what was blocked in a hurry can be reviewed and kept in git."""
+"""Managed entries as YAML, so that what was blocked in a hurry can be reviewed and kept in git.
+
+Rule: the output loads as it is. Campaigns and trunks that a list names are declared, empty; a
+number that no policy can hold stands in a comment.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
+from gateway.errors import BadEntry
+from gateway.numbers import read_number_entry
 from gateway.policy.model import (
     MANAGED_LIST,
     Action,
@@ -23,6 +29,13 @@ _KEYS = {
     EntryKind.SHORT: ("short", "short"),
     EntryKind.SHORT_PREFIX: ("short_prefixes", "short_prefix"),
 }
+HEAD = """\
+# Managed entries, as a policy that loads on its own. To keep them in policy.yaml, add what is under
+# numbers, prefixes, short and short_prefixes to the list of the same name there, or the whole list
+# if there is none, and then remove the managed ones.
+"""
+DECLARED = "# Declared only so that this file loads: leave them out there."
+IMPOSSIBLE = "no possible number, which a policy does not take:"
 UNKNOWN = "What this list does is not known: check the action."
 _DEFAULTS = ListDef(name="", action=Action.BLOCK, order=0, origin=Origin(""))
 
@@ -37,8 +50,28 @@ def export_yaml(entries: Iterable[Entry], lists: Iterable[ListDef] = ()) -> str:
     grouped: dict[str, list[Entry]] = {}
     for entry in entries:
         grouped.setdefault(entry.list, []).append(entry)
+    if not grouped:
+        return "lists: {}\n"
     lines = [line for name, group in grouped.items() for line in _list(name, group, known)]
-    return "\n".join(["lists:", *lines]) + "\n" if lines else "lists: {}\n"
+    declared = _declared([known[name] for name in grouped if name in known])
+    return HEAD + "\n".join(["lists:", *lines, *declared]) + "\n"
+
+
+def _declared(lists: Iterable[ListDef]) -> Iterator[str]:
+    campaigns, trunks = set[str](), set[str]()
+    for item in lists:
+        campaigns |= item.campaigns
+        trunks |= item.trunks
+    if campaigns or trunks:
+        yield DECLARED
+    if trunks:
+        yield f"numbering: {{trunks: {_empty(trunks)}}}"
+    if campaigns:
+        yield f"campaigns: {_empty(campaigns)}"
+
+
+def _empty(names: Iterable[str]) -> str:
+    return "{" + ", ".join(f"{_quoted(name)}: {{}}" for name in sorted(names)) + "}"
 
 
 def _list(name: str, entries: list[Entry], known: Mapping[str, ListDef]) -> Iterator[str]:
@@ -47,11 +80,33 @@ def _list(name: str, entries: list[Entry], known: Mapping[str, ListDef]) -> Iter
     yield f"  {_quoted(name)}:"
     for key, value in _attributes(known.get(name, _DEFAULTS), managed=name == MANAGED_LIST):
         yield f"    {key}: {value}"
+    loading, impossible = _sorted(entries)
+    if not loading:
+        yield "    may_be_empty: true"
+    yield from (f"    # {IMPOSSIBLE} {entry.text}" for entry in impossible)
     for kind, (key, singular) in _KEYS.items():
-        group = [entry for entry in entries if entry.kind is kind]
+        group = [entry for entry in loading if entry.kind is kind]
         if group:
             yield f"    {key}:"
             yield from (f"      - {_entry(entry, singular)}" for entry in group)
+
+
+def _sorted(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Those that a policy takes, and the others."""
+    sides: tuple[list[Entry], list[Entry]] = ([], [])
+    for entry in entries:
+        sides[not _loads(entry)].append(entry)
+    return sides
+
+
+def _loads(entry: Entry) -> bool:
+    """Whether a policy takes it: by command a doubtful number is added, with a warning."""
+    if entry.kind is not EntryKind.NUMBER:
+        return True
+    try:
+        return bool(read_number_entry(entry.text, None))
+    except BadEntry:
+        return False
 
 
 def _attributes(item: ListDef, *, managed: bool) -> Iterator[tuple[str, str]]:
@@ -65,7 +120,7 @@ def _attributes(item: ListDef, *, managed: bool) -> Iterator[tuple[str, str]]:
         if names := getattr(item, key):
             yield key, f"[{', '.join(map(_quoted, sorted(names)))}]"
     if item.response:
-        yield "response", str(item.response)
+        yield "response", f"{item.response}{'+' * item.network_blocked}"
     if item.reason:
         yield "reason", _quoted(item.reason)
     if item.mode is not Mode.ENFORCE:

@@ -37,8 +37,9 @@ class NewChange:
     """A change that is asked for.
 
     ``add`` needs list, kind and digits. ``remove`` and ``edit`` name an entry by ``id``, or by
-    list, kind and digits; ``edit`` replaces reason and expiry. ``undo`` needs ``rev``, the change
-    to take back. ``who`` is the person, ``source`` the way in: ``cli``, ``api``, ``star``.
+    list, kind and digits; ``edit`` replaces reason and expiry, where they are not None. ``undo``
+    needs ``rev``, the change to take back. ``who`` is the person, ``source`` the way in: ``cli``,
+    ``api``, ``star``.
     """
 
     op: Op
@@ -47,8 +48,8 @@ class NewChange:
     list: str = MANAGED_LIST
     kind: EntryKind = EntryKind.NUMBER
     digits: str = ""
-    reason: str = ""
-    expires: int = 0
+    reason: str | None = ""
+    expires: int | None = 0
     id: int = 0
     rev: int = 0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.entries.model import Applied, NewChange, Op
+from gateway.entries.contradictions import contradictions
+from gateway.entries.model import Applied, ManagedEntry, NewChange, Op, Status
 from gateway.errors import BadEntry, EntryError
 from gateway.numbers import (
     infer_entry,
@@ -24,20 +27,21 @@ from gateway.policy.model import MANAGED_LIST, EntryKind, ListDef, Policy
 class Asked:
     """An entry as text. No ``kind``: it is inferred. ``expires`` as in YAML, empty for never.
 
-    ``confirm``: it is meant to cover a country, or a large part of one.
+    ``reason`` and ``expires`` are None where an edit leaves them as they are. ``confirm``: it is
+    meant to cover a country, or a large part of one, or to have expired already.
     """
 
     number: str
     list: str = MANAGED_LIST
     kind: EntryKind | None = None
-    reason: str = ""
-    expires: str = ""
+    reason: str | None = ""
+    expires: str | None = ""
     confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """The change, and a warning when the number is doubtful."""
+    """The change, and a warning when the number is doubtful or the policy speaks against it."""
 
     change: NewChange
     warning: str = ""
@@ -52,8 +56,12 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
         expires = _expiry(asked.expires, policy)
     except (BadEntry, ValueError) as error:
         raise EntryError(str(error)) from error
+    now = time.time()
     if op is Op.ADD and kind is EntryKind.PREFIX and not asked.confirm:
         _refuse_wide(digits)
+    if expires and expires <= now and not asked.confirm:
+        raise EntryError(f"{asked.expires} is past: confirm it (--confirm) if that is meant")
+    against = contradictions(kind, digits, item, policy, now) if item and op is Op.ADD else ()
     change = NewChange(
         op=op,
         who=who,
@@ -64,12 +72,13 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
         reason=asked.reason,
         expires=expires,
     )
-    return Understood(change, warning)
+    return Understood(change, "; ".join(filter(None, (warning, *against))))
 
 
 def told(understood: Understood, applied: Applied) -> dict[str, Any]:
     """What whoever asked for a change is told of it."""
     change = understood.change
+    kept = _kept(change, applied.entry) if applied.status is Status.EXISTS else ""
     return {
         "list": change.list,
         "kind": change.kind,
@@ -77,8 +86,21 @@ def told(understood: Understood, applied: Applied) -> dict[str, Any]:
         "rev": applied.rev,
         "status": applied.status,
         "entry": applied.entry,
-        "warning": "; ".join(filter(None, (understood.warning, applied.warning))),
+        "warning": "; ".join(filter(None, (understood.warning, kept, applied.warning))),
     }
+
+
+def _kept(change: NewChange, found: ManagedEntry | None) -> str:
+    """What an entry that is there already keeps, although something else was asked for."""
+    if change.op is not Op.ADD or found is None:
+        return ""
+    other_reason = change.reason and change.reason != found.reason
+    if not other_reason and change.expires == found.expires:
+        return ""
+    reason = f"its reason {found.reason!r}" if found.reason else "no reason"
+    ends = datetime.fromtimestamp(found.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    expiry = f"its expiry {ends}" if found.expires else "no expiry"
+    return f"it keeps {reason} and {expiry}: `callgate edit` changes them"
 
 
 def _list(name: str, policy: Policy, *, taking: bool) -> ListDef | None:
@@ -114,5 +136,5 @@ def _refuse_wide(digits: str) -> None:
         )
 
 
-def _expiry(text: str, policy: Policy) -> int:
-    return parse_expiry(text, ZoneInfo(policy.timezone)) if text else 0
+def _expiry(text: str | None, policy: Policy) -> int | None:
+    return parse_expiry(text, ZoneInfo(policy.timezone)) if text else None if text is None else 0

@@ -166,8 +166,8 @@ class _Writer:
             list=change.list,
             kind=change.kind,
             digits=change.digits,
-            reason=change.reason,
-            expires=change.expires,
+            reason=change.reason or "",
+            expires=change.expires or 0,
             who=change.who,
             at=self.at,
         )
@@ -214,10 +214,12 @@ def _edit(writer: _Writer) -> Applied:
     found, change = writer.find(), writer.change
     if not found:
         return writer.nothing(Status.ABSENT)
-    if (found.reason, found.expires) == (change.reason, change.expires):
+    reason = found.reason if change.reason is None else change.reason
+    expires = found.expires if change.expires is None else change.expires
+    if (found.reason, found.expires) == (reason, expires):
         return writer.nothing(Status.EXISTS, found)
     after = msgspec.structs.replace(
-        found, reason=change.reason, expires=change.expires, who=change.who, at=writer.at
+        found, reason=reason, expires=expires, who=change.who, at=writer.at
     )
     return Applied(rev=writer.write(found, after), status=Status.EDITED, entry=after)
 
@@ -251,10 +253,10 @@ def _check(change: NewChange) -> None:
         raise EntryError(f"{change.list!r} is no name of a list")
     if by_key and not _digits(change.digits):
         raise EntryError(f"{change.digits!r} is not 1 to {MAX_DIGITS} digits")
-    if not 0 <= change.expires < 1 << 32:
+    if not 0 <= (change.expires or 0) < 1 << 32:
         raise EntryError("the expiry is not a time in seconds since 1970")
     for name, text, longest in (
-        ("reason", change.reason, MAX_REASON),
+        ("reason", change.reason or "", MAX_REASON),
         ("who", change.who, MAX_NAME),
         ("source", change.source, MAX_NAME),
     ):

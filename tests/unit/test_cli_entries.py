@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.cli.environment import Environment
 from gateway.entries import Asked, EntryStore
-from gateway.entries.export import UNKNOWN
+from gateway.entries.export import HEAD, IMPOSSIBLE, UNKNOWN
 from gateway.policy.generation import Generation, save_generation
 from gateway.policy.loader import load
 
@@ -24,6 +25,7 @@ lists:
   spam: {action: block, direction: inbound, may_be_empty: true}
   friends: {action: allow, may_be_empty: true}
 """
+LAST_GOOD = "warning: the configured policy cannot be loaded; the last good one, "
 UNATTENDED = "no gateway is running: the change is written for its next start\n"
 
 
@@ -43,11 +45,18 @@ def run(config: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["--config", str(config), *arguments])
 
 
-def stored(config: Path) -> list[tuple[str, str, str]]:
+@contextmanager
+def entry_store(config: Path) -> Iterator[EntryStore]:
     store = EntryStore(config.parent / "state/entries.db")
-    entries = [(item.list, item.entry.text, item.who) for item in store.managed()]
-    store.close()
-    return entries
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def stored(config: Path) -> list[tuple[str, str, str]]:
+    with entry_store(config) as store:
+        return [(item.list, item.entry.text, item.who) for item in store.managed()]
 
 
 def test_without_a_gateway_an_entry_is_written_to_the_store_and_that_is_said(config: Path) -> None:
@@ -166,10 +175,53 @@ def test_the_export_of_a_broken_policy_warns_where_an_action_is_not_known(config
     assert result.exit_code == 0
     assert "policy.yaml:7:3:" in result.stderr
     assert "warning: what the lists do is not known; look at each action\n" in result.stderr
-    assert result.stdout.startswith(f'lists:\n  # {UNKNOWN}\n  "nuisance":\n')
+    assert result.stdout.startswith(f'{HEAD}lists:\n  # {UNKNOWN}\n  "nuisance":\n')
     assert result.stdout.count(UNKNOWN) == 1
     (config.parent / "export.yaml").write_text(result.stdout)
     assert load(config.parent / "export.yaml").counts == {"nuisance": 1, "blacklist": 1}
+
+
+SCOPED = """
+numbering: {region: FR, trunks: {carrier: {}, other: {region: US}}, extensions: ["[1-8]xxx"]}
+lists:
+  desk:
+    {action: block, direction: inbound, response: 603+, trunks: [carrier], extensions: ["2xxx"],
+     may_be_empty: true}
+campaigns:
+  spring-sale:
+    dids: ["+33199000000"]
+    trunks: [carrier]
+    lists:
+      opted-out: {action: block, direction: outbound, binding: true, may_be_empty: true}
+"""
+
+
+def test_the_export_of_lists_of_campaigns_and_trunks_loads_on_its_own(config: Path) -> None:
+    (config.parent / "policy.yaml").write_text(SCOPED)
+    run(config, "add", "--list", "opted-out", "+33199001111")
+    run(config, "add", "--list", "desk", "+33199002222", "+33163")
+    result = run(config, "export")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(HEAD)
+    (config.parent / "export.yaml").write_text(result.stdout)
+    loaded = load(config.parent / "export.yaml")
+    assert loaded.counts == {"opted-out": 1, "desk": 2, "blacklist": 0}
+    meant = {item.name: item for item in load(config.parent / "policy.yaml").policy.lists}
+    for item in loaded.policy.lists:
+        assert (item.campaigns, item.trunks, item.extensions, item.network_blocked) == (
+            meant[item.name].campaigns,
+            meant[item.name].trunks,
+            meant[item.name].extensions,
+            meant[item.name].network_blocked,
+        )
+
+
+def test_a_number_that_no_policy_takes_is_a_comment_of_the_export(config: Path) -> None:
+    assert run(config, "add", "+999123456").exit_code == 0
+    result = run(config, "export")
+    assert f"    # {IMPOSSIBLE} +999123456\n" in result.stdout
+    (config.parent / "export.yaml").write_text(result.stdout)
+    assert load(config.parent / "export.yaml").counts == {"blacklist": 0}
 
 
 def keep_last_good(config: Path) -> None:
@@ -185,7 +237,7 @@ def test_a_block_does_not_wait_for_a_clean_policy(config: Path) -> None:
     (config.parent / "policy.yaml").write_text(BROKEN)
     result = run(config, "add", "--list", "spam", "0162000000")
     assert result.exit_code == 0
-    assert "warning: read under the last good policy\n" in result.stderr
+    assert LAST_GOOD in result.stderr
     assert stored(config) == [("spam", "+33162000000", "alice")]
 
 
@@ -203,7 +255,7 @@ def test_the_export_of_a_broken_policy_knows_the_last_good_lists(config: Path) -
     (config.parent / "policy.yaml").write_text(BROKEN)
     result = run(config, "export")
     assert result.exit_code == 0
-    assert "warning: read under the last good policy\n" in result.stderr
+    assert LAST_GOOD in result.stderr
     assert '"friends":\n    action: allow\n' in result.stdout
     assert UNKNOWN not in result.stdout
 
@@ -211,14 +263,23 @@ def test_the_export_of_a_broken_policy_knows_the_last_good_lists(config: Path) -
 class Gateway:
     """A running gateway, for the command line."""
 
-    def __init__(self) -> None:
+    def __init__(self, removed: str = "removed") -> None:
+        self.removed = removed
         self.asked: list[tuple[str, list[Asked]]] = []
+        self.undone = 0
 
     def add(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
         return self._answer("added", entries)
 
+    def edit(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
+        return self._answer("edited", entries)
+
     def remove(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
-        return self._answer("removed", entries)
+        return self._answer(self.removed, entries)
+
+    def undo(self, rev: int) -> dict[str, Any]:
+        self.undone = rev
+        return {"rev": 9, "status": "undone", "entry": None, "warning": "doubtful"}
 
     def _answer(self, status: str, entries: Sequence[Asked]) -> list[dict[str, Any]]:
         self.asked.append((status, list(entries)))

@@ -130,8 +130,8 @@ async def test_what_we_encode_into_a_channel_arrives_unharmed(site: Path) -> Non
 
 
 async def test_both_take_the_first_of_two_headers_of_one_name(site: Path) -> None:
-    doubled = b"Doubled: first\nDoubled: second\nUnique-ID: "
-    data = channel_data("normal").replace(b"Unique-ID: ", doubled, 1)
+    doubled = b"\nDoubled: first\nDoubled: second\nUnique-ID: "
+    data = channel_data("normal").replace(b"\nUnique-ID: ", doubled)
     async with peer(site, {"accept": True}, [["getInfo"], ["sendRecv", "exit"]]) as server:
         await esl_call("127.0.0.1", server.port, data=data)
         info = Told.read((await server.results())[0])

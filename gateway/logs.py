@@ -77,13 +77,14 @@ class Background(logging.Handler):
     """Formats a line where it is logged and writes it in a thread.
 
     It writes to the descriptor, not through ``sys.stderr``: the lock of that would be held by a
-    thread that waits for a reader, and the interpreter could not end.
+    thread that waits for a reader, and the interpreter could not end. The descriptor is its own
+    copy: a thread that still waits must not write into whatever takes the number next.
     """
 
     def __init__(self, descriptor: int, room: int = ROOM) -> None:
         super().__init__()
         self.dropped = 0
-        self._descriptor = descriptor
+        self._descriptor = os.dup(descriptor)
         self._room = room
         self._waiting = bytearray()
         self._ended = False
@@ -119,9 +120,10 @@ class Background(logging.Handler):
             try:
                 while data:
                     data = data[self._written(data) :]
-            except (OSError, ValueError):
+            except OSError:
                 with self._change:
                     self.dropped += data.count(b"\n")
+        os.close(self._descriptor)
 
     def _written(self, data: bytes) -> int:
         """How many bytes were taken, once there was room; whose pipe it is may not let us wait."""
@@ -138,7 +140,7 @@ class Background(logging.Handler):
             data = bytes(self._waiting)
             self._waiting.clear()
             lost, self._told = self.dropped - self._told, self.dropped
-        return data + self._confession(lost) if lost else data
+        return data + self._confession(lost) if data and lost else data
 
     def _confession(self, lost: int) -> bytes:
         message = f"{lost} lines before this one were dropped: nobody read them"

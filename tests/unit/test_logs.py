@@ -176,6 +176,25 @@ def test_a_log_that_cannot_be_written_is_counted_and_raises_nothing() -> None:
     assert writer.dropped >= 2
 
 
+def test_a_writer_ends_and_never_writes_to_whoever_has_the_descriptor_next() -> None:
+    reading, writing = os.pipe()
+    writer = Background(writing)
+    writer.setFormatter(logging.Formatter("%(message)s"))
+    for _ in range(200):
+        writer.handle(logging.makeLogRecord({"msg": "x" * 1000}))
+    os.close(reading)
+    os.close(writing)
+    others, theirs = os.pipe()
+    os.dup2(theirs, writing)
+    writer.handle(logging.makeLogRecord({"msg": "not yours"}))
+    writer.close()
+    writer._thread.join(30)
+    assert not writer._thread.is_alive()
+    assert all_of(others) == ""
+    for descriptor in {others, theirs, writing}:
+        os.close(descriptor)
+
+
 def test_what_a_peer_can_cause_at_will_is_logged_seldom() -> None:
     stream = written("text")
     times = chain([0.0], repeat(1.0, 500), [61.0])

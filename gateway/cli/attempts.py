@@ -7,17 +7,17 @@ printed: a terminal runs escape sequences. JSON and CSV are those of ``gateway.a
 from __future__ import annotations
 
 import re
-import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.attemptrows import print_people
 from gateway.cli.environment import Environment
 from gateway.cli.moments import Moment
-from gateway.cli.output import json_option, local_time, print_table, printable, terminal_width
+from gateway.cli.output import json_option, printable
 
 if TYPE_CHECKING:
     from gateway.attempts.model import Attempt
@@ -26,26 +26,15 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 PAGE = 500
-COLUMNS = (
-    ("time", 19),
-    ("direction", 9),
-    ("caller", 16),
-    ("callee", 16),
-    ("verdict", 7),
-    ("reason", 10),
-    ("list", 14),
-    ("entry", 14),
-    ("sip", 3),
-    ("delivery", 9),
-)
-WHOLE = frozenset({"time", "caller", "callee", "entry"})
-UNSAID = frozenset({"config", "hostile", "unauthorised", "error"})
-"""Reasons that no list explains."""
-INDENT = "    "
 
 
 @click.command("attempts", short_help="The calls that were screened.")
-@click.option("--id", "attempt_id", default="", help="This one alone, with all that is known.")
+@click.option(
+    "--id",
+    "attempt_id",
+    default="",
+    help="This one alone, told whole. The id is in the JSON, and in CALLGATE_ATTEMPT.",
+)
 @click.option("--number", default="", help="Either party, as +33… or as the PBX wrote it.")
 @click.option(
     "--prefix", default="", help="What the number of either party begins with: +33162, or 0162."
@@ -96,7 +85,7 @@ def attempts_command(
 
     store = AttemptStore(environment.settings.attempts_path, readonly=not follow)
     try:
-        printer = _print_csv if as_csv else _print_json if as_json else _print_people
+        printer = _print_csv if as_csv else _print_json if as_json else print_people
         if follow:
             _follow(store, wanted, limit, printer)
         else:
@@ -203,77 +192,6 @@ def _follow(
                 time.sleep(POLL_SECONDS)
 
     printer(attempts(), True)
-
-
-def _print_people(attempts: Iterable[Attempt], live: bool) -> None:
-    if not live:
-        rows = list(map(_cells, attempts))
-        if rows:
-            print_table([name for name, _ in COLUMNS], rows, whole=WHOLE, block=block)
-        else:
-            click.echo("no attempts match", err=True)
-        return
-    widths = [width for _, width in COLUMNS]
-    header = _line([name for name, _ in COLUMNS], widths)
-    narrow = 0 < terminal_width() < len(header)
-    if not narrow:
-        click.echo(header)
-    for cells in map(_cells, attempts):
-        click.echo(block(cells, terminal_width()) if narrow else _line(cells, widths))
-
-
-def block(cells: Sequence[str], width: int) -> str:
-    """One attempt where a table is too wide: some lines, folded between words alone."""
-    at, direction, caller, callee, verdict, reason, list_name, entry, sip, delivery = cells
-    what = [reason, list_name and f"list {list_name}", entry and f"entry {entry}"]
-    what += [sip and f"SIP {sip}", delivery]
-    told = (
-        (f"{at} {verdict} {direction} {caller} → {callee}", ""),
-        (", ".join(filter(None, what)), INDENT),
-    )
-    return "\n".join(
-        textwrap.fill(
-            text,
-            max(width, 2 * len(INDENT)),
-            initial_indent=first,
-            subsequent_indent=INDENT,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for text, first in told
-    )
-
-
-def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join(padded).rstrip()
-
-
-def _cells(attempt: Attempt) -> list[str]:
-    return [
-        local_time(attempt.at),
-        attempt.direction,
-        printable(attempt.caller_e164 or attempt.caller) or "-",
-        printable(attempt.callee_e164 or attempt.callee) or "-",
-        attempt.verdict,
-        _reason(attempt),
-        attempt.list,
-        attempt.entry,
-        str(attempt.response or ""),
-        attempt.delivery,
-    ]
-
-
-def _reason(attempt: Attempt) -> str:
-    """With what the reason alone leaves open: which trunk, what was wrong."""
-    shadow = f" (shadow: {attempt.shadow.verdict})" if attempt.shadow else ""
-    if attempt.reason not in UNSAID:
-        return attempt.reason + shadow
-    scope = [("trunk", attempt.trunk), ("campaign", attempt.campaign)]
-    facts = [f"{name} {printable(value)}" for name, value in scope if value]
-    facts += [printable(attempt.note)] if attempt.note else []
-    more = f": {', '.join(facts)}" if facts else ""
-    return attempt.reason + more + shadow
 
 
 def _print_json(attempts: Iterable[Attempt], live: bool) -> None:

@@ -237,6 +237,23 @@ def test_the_table_says_what_a_reason_alone_leaves_open(
     assert [cell for cell in re.split(" {2,}", line) if cell][5] == told
 
 
+def test_following_on_a_narrow_terminal_gives_a_block_for_each_attempt(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(seconds: float) -> None:
+        del seconds
+        raise KeyboardInterrupt
+
+    fill(config, attempt(1))
+    monkeypatch.setattr("gateway.cli.attempts.time.sleep", interrupted)
+    monkeypatch.setattr("gateway.cli.attemptrows.terminal_width", lambda: 80)
+    first, second = run(config, "--follow").stdout.splitlines()
+    assert first.endswith(" block inbound +33162000001 → +33140000000")
+    assert second == "    list, list nuisance, entry +33162, SIP 603, confirmed"
+    monkeypatch.setattr("gateway.cli.attemptrows.terminal_width", lambda: 140)
+    assert run(config, "--follow").stdout.startswith("time ")
+
+
 def test_one_attempt_is_told_whole(config: Path) -> None:
     shadow = Shadow(verdict="allow", reason="default")
     facts = {"trunk": "main", "note": "robot \x1b", "origin": "policy.yaml:4", "shadow": shadow}

@@ -10,6 +10,7 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,6 +172,8 @@ async def test_entries_are_edited_removed_and_brought_back(gateway: Gateway) -> 
     changed = Asked(number="+33123456789", list="vip", reason="new")
     [edited] = await gateway.ask(lambda client: client.edit([changed]))
     assert edited["status"] == "edited"
+    [same] = await gateway.ask(lambda client: client.edit([replace(one, reason=None)]))
+    assert (same["status"], same["entry"]["reason"]) == ("exists", "new")
     [removed] = await gateway.ask(lambda client: client.remove([one]))
     assert removed["status"] == "removed"
     [absent] = await gateway.ask(lambda client: client.remove(ids=[1]))

@@ -26,6 +26,7 @@ from gateway import numbers
 from gateway.calls import Call, Direction, Presentation
 from gateway.numbers import Kind, Number, NumberPlan
 from gateway.policy.category import holds
+from gateway.policy.hits import hits_of
 from gateway.policy.index import Hit
 from gateway.policy.model import (
     Action,
@@ -82,6 +83,7 @@ class Case:
         "callee",
         "caller",
         "campaign",
+        "found",
         "inbound",
         "note",
         "plan",
@@ -94,6 +96,7 @@ class Case:
         self.call = call
         self.policy = policy
         self.note = note
+        self.found: dict[Party, list[Hit]] = {}
         self.inbound = call.direction is Direction.INBOUND
         self.unknown = (call.trunk != "" and call.trunk not in policy.trunks) or (
             call.campaign != "" and call.campaign not in policy.campaigns
@@ -161,8 +164,9 @@ class Case:
         if not self.policy.has_binding:
             return None
         for party in self._parties():
-            for item, entry in self._covering(party, shadow):
+            for item, row in self._covering(party, shadow):
                 if item.binding:
+                    entry = self.policy.index.entry(row)
                     if self.note:
                         self._say(f"{entry.text} of binding list {item.name} covers the {party}")
                     return self._listed(item, entry, party, Reason.BINDING)
@@ -177,7 +181,7 @@ class Case:
                 if self.note:
                     self._say(f"no entry covers the {party}")
                 continue
-            item, entry = found
+            item, entry = found[0], self.policy.index.entry(found[1])
             if self.note:
                 self._say(
                     f"the longest entry that covers the {party} is {entry.kind} {entry.text} "
@@ -224,31 +228,23 @@ class Case:
             return (Party.CALLER, Party.CALLEE)
         return (Party.CALLEE, Party.CALLER)
 
-    def _covering(self, party: Party, shadow: bool) -> Iterator[tuple[ListDef, Entry]]:
-        """Every entry in scope and alive that covers a party, in the order of precedence."""
+    def _covering(self, party: Party, shadow: bool) -> Iterator[tuple[ListDef, int]]:
+        """List and row of every entry in scope and alive that covers a party, in precedence."""
         policy, at = self.policy, self.call.at
-        for hit in self._hits(self.caller if party is Party.CALLER else self.callee):
+        hits = self.found.get(party)
+        if hits is None:
+            hits = hits_of(self.caller if party is Party.CALLER else self.callee, policy)
+            self.found[party] = hits
+        for hit in hits:
             item = policy.lists[hit.list_no]
             if hit.expires and at >= hit.expires:
                 if self.note:
                     self._say(f"{policy.index.entry(hit.row).text} of list {item.name} has expired")
             elif self._applies(item, party, shadow):
-                yield item, policy.index.entry(hit.row)
+                yield item, hit.row
             elif self.note:
                 entry = policy.index.entry(hit.row)
                 self._say(f"{entry.text} of list {item.name} covers the {party} out of its scope")
-
-    def _hits(self, number: Number) -> list[Hit]:
-        """The longest first; of its reach none that is exact and none that allows."""
-        index, lists = self.policy.index, self.policy.lists
-        hits = index.matches(number.digits, number.kind is not Kind.E164)
-        if number.reach:
-            hits += [
-                hit
-                for hit in index.matches(number.reach)
-                if lists[hit.list_no].action is Action.BLOCK and not index.entry(hit.row).kind.exact
-            ]
-        return hits
 
     def _applies(self, item: ListDef, party: Party, shadow: bool) -> bool:
         """Whether a list looks at this party of this call."""

@@ -73,7 +73,7 @@ def _check_target(text: str) -> str:
         or not all(map(_WORD.fullmatch, words[1:]))
     ):
         raise ValueError(
-            "must be an extension, a dialplan and a context, such as '* XML default'; "
+            "must be an extension, a dialplan and a context, such as '* XML screened'; "
             "* is the number that was dialled"
         )
     return text
@@ -99,9 +99,10 @@ class FreeswitchGuardSettings(GuardSettings):
         "nobody asked about are killed after the fact, when their INVITE has left.",
     )
     allowed: Text = Field(
-        default="* XML default",
+        default="",
         description="Where an allowed parked call goes: extension, dialplan and context; "
-        "* is the number that was dialled.",
+        "* is the number that was dialled. Mode park needs it: a caller from outside must not get "
+        "into a context from which telephones dial.",
     )
     blocked: Text = Field(
         default="",
@@ -113,14 +114,9 @@ class FreeswitchGuardSettings(GuardSettings):
     def _check_password(cls, password: str) -> str:
         return password_of_one_line(password)
 
-    @field_validator("allowed")
+    @field_validator("allowed", "blocked")
     @classmethod
-    def _check_allowed(cls, text: str) -> str:
-        return _check_target(text)
-
-    @field_validator("blocked")
-    @classmethod
-    def _check_blocked(cls, text: str) -> str:
+    def _check_targets(cls, text: str) -> str:
         return _check_target(text) if text else text
 
 

@@ -22,6 +22,7 @@ from gateway.guardsettings import (
     ASTERISK_VARIABLE,
     DEFAULT_PASSWORD,
     FREESWITCH_VARIABLE,
+    GuardMode,
     GuardsSettings,
 )
 from gateway.secrets import Secret, password, put, url_secret
@@ -293,6 +294,9 @@ def _check_guards(guards: GuardsSettings, document: Document) -> None:
     far = freeswitch.connect is not None and not freeswitch.connect.is_loopback
     if far and freeswitch.password == DEFAULT_PASSWORD:
         message = f"needs a password of your own: everybody knows {DEFAULT_PASSWORD}"
+        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
+    if freeswitch.connect and freeswitch.mode is GuardMode.PARK and not freeswitch.allowed:
+        message = "needs allowed, where allowed calls go, such as '* XML screened'"
         raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
     if asterisk.connect and not asterisk.secret:
         message = "needs a secret, secret_file or " + ASTERISK_VARIABLE

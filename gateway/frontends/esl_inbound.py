@@ -4,8 +4,8 @@ Mode ``park``: the dialplan parks a call and we let it go on or end it. Nothing 
 Mode ``kill``: legs that nobody asked about are killed after the fact: their INVITE has left, nearly
 always, and is cancelled.
 
-Rule 1: a parked call is taken when its event comes, or when it is found parked: events of the time
-without a link never come. It is taken once.
+Rule 1: a call that stands in the application ``park`` is taken when its event comes, or when it is
+found there: events of the time without a link never come. It is taken once.
 Rule 2: what we send is made of our own words, ids of FreeSWITCH's form and, where the setting asks
 for it, a dialled number of harmless signs. A call to any other number is ended.
 """
@@ -103,8 +103,7 @@ class EslInbound(Guard):
                 continue
             told = await self._session().command(api("uuid_dump", uuid))
             channel = Headers(told.body)
-            if channel.get("variable_current_application") == "park":
-                self._take(channel)
+            self._take(channel)
 
     async def hang_up(self, call: Call, verdict: Verdict) -> bool:
         cause = freeswitch.answer(verdict, "").get(variables.CAUSE, str(freeswitch.OTHER_CAUSE))
@@ -130,7 +129,7 @@ class EslInbound(Guard):
     def _take(self, channel: Headers) -> None:
         """A call is parked. One whose dialplan names no direction is not parked for us."""
         uuid = channel.get("Unique-ID")
-        if uuid in self._taken or channel.raw("variable_callgate_direction") is None:
+        if uuid in self._taken or not is_for_us(channel):
             return
         self._taken.add(uuid)
         request = freeswitch.read_request(channel, at=time.time())
@@ -163,8 +162,8 @@ class EslInbound(Guard):
         if not (await self._session().command(setvar_multi(uuid, values))).ok:
             return False
         target = self._settings.blocked if verdict.blocked else self._settings.allowed
-        if verdict.blocked and not target:
-            return await self._kill(uuid, values[variables.CAUSE])
+        if not target:
+            return await self._kill(uuid, values.get(variables.CAUSE, _UNALLOCATED))
         extension, dialplan, context = target.split()
         if extension == DIALLED:
             if not _is_extension(call.callee):
@@ -180,6 +179,15 @@ class EslInbound(Guard):
         if self._esl is None:
             raise LinkError("there is no link yet")
         return self._esl
+
+
+def is_for_us(channel: Headers) -> bool:
+    """Whether a dialplan has parked a call for the guard.
+
+    ``socket … async`` parks its call too (switch_ivr_park): that one is asked about elsewhere.
+    """
+    is_parked = channel.get("variable_current_application") == "park"
+    return is_parked and channel.raw("variable_callgate_direction") is not None
 
 
 async def subscribe(link: EslLink) -> None:

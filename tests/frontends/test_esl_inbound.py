@@ -43,6 +43,7 @@ def guard_of(bench: Bench, pbx: EventSocket, **settings: object) -> EslInbound:
             "password": PASSWORD,
             "deadline": 10.0,
             "audit": 3600.0,
+            "allowed": "* XML screened",
             **settings,
         }
     )
@@ -115,6 +116,20 @@ async def test_a_parked_call_that_no_dialplan_parked_for_us_is_left_alone(bench:
         pbx.session.event("CHANNEL_PARK", parked())
         pbx.session.event("CHANNEL_PARK", parked(OTHER, callgate_direction="inbound"))
         await pbx.until("uuid_kill")
+    assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
+
+
+async def test_a_call_that_the_dialplan_is_asking_about_is_not_the_guards(bench: Bench) -> None:
+    """``socket … async`` parks its call: CHANNEL_PARK is sent of it as of any other."""
+    asking = parked(callgate_direction="inbound", current_application="socket")
+    async with event_socket() as pbx:
+        pbx.channels[UUID] = "park"
+        pbx.dumps[UUID] = asking
+        async with bench.watching(guard_of(bench, pbx)):
+            pbx.session.event("CHANNEL_PARK", asking)
+            pbx.session.event("CHANNEL_PARK", parked(OTHER, callgate_direction="inbound"))
+            await pbx.until("uuid_kill")
+    assert pbx.told("uuid_dump") == [UUID]
     assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
 
 

@@ -273,7 +273,7 @@ def test_the_passwords_of_guards_come_from_files_and_the_environment_too(tmp_pat
     path = tmp_path / "callgate.yaml"
     (tmp_path / "secret").write_text("from-file\n")
     text = (
-        "guards:\n  freeswitch: {connect: pbx:8021, password_file: secret}\n"
+        "guards:\n  freeswitch: {connect: pbx:8021, password_file: secret, mode: kill}\n"
         "  asterisk: {connect: pbx:5038, secret_file: secret}\n"
     )
     found = Settings.parse(text.encode(), path, {}).guards
@@ -285,11 +285,23 @@ def test_the_passwords_of_guards_come_from_files_and_the_environment_too(tmp_pat
 
 def test_the_password_that_everybody_knows_is_for_loopback_only() -> None:
     for near in ("127.0.0.1:8021", "'[::1]:8021'", "localhost:8021"):
-        assert settings(f"guards: {{freeswitch: {{connect: {near}}}}}").guards.freeswitch.connect
+        text = f"guards: {{freeswitch: {{connect: {near}, mode: kill}}}}"
+        assert settings(text).guards.freeswitch.connect
     assert faults("guards: {freeswitch: {connect: 192.0.2.1:8021}}") == [
         "callgate.yaml:1:32: guards.freeswitch.connect: needs a password of your own: "
         "everybody knows ClueCon"
     ]
+
+
+def test_a_guard_of_parked_calls_must_be_told_where_allowed_ones_go() -> None:
+    """Any default would let callers from outside into some context of somebody's."""
+    assert settings("").guards.freeswitch.allowed == ""
+    (fault,) = faults("guards: {freeswitch: {connect: 127.0.0.1:8021}}")
+    assert fault.endswith(
+        "guards.freeswitch.connect: needs allowed, where allowed calls go, such as '* XML screened'"
+    )
+    kept = settings("guards: {freeswitch: {connect: '127.0.0.1:8021', allowed: '* XML in'}}")
+    assert kept.guards.freeswitch.allowed == "* XML in"
 
 
 def test_a_guard_of_asterisk_needs_a_secret() -> None:

@@ -5,8 +5,10 @@ Mode ``kill``: legs that nobody asked about are killed after the fact: their INV
 always, and is cancelled.
 
 Rule 1: a call that stands in the application ``park`` is taken when its event comes, or when it is
-found there: events of the time without a link never come. It is taken once.
-Rule 2: what we send is made of our own words, ids of FreeSWITCH's form and, where the setting asks
+found there: events of the time without a link never come.
+Rule 2: each park of a call is taken once. After a transfer its park is another one, with a verdict
+of its own. A park that we could not end is taken again when it is found.
+Rule 3: what we send is made of our own words, ids of FreeSWITCH's form and, where the setting asks
 for it, a dialled number of harmless signs. A call to any other number is ended.
 """
 
@@ -64,8 +66,9 @@ class EslInbound(Guard):
         super().__init__(screener, policies, metrics, audit=settings.audit)
         self._settings = settings
         self._esl: EslLink | None = None
-        self._taken: set[str] = set()
+        self._taken: dict[str, str] = {}
         self._parked: frozenset[str] = frozenset()
+        self._found: dict[str, str] = {}
         self._absent: frozenset[str] = frozenset()
 
     async def connect(self) -> EslLink:
@@ -93,17 +96,19 @@ class EslInbound(Guard):
 
     async def audited(self, present: frozenset[str]) -> None:
         """Take what is parked and no event told of."""
-        absent = self._taken - present
-        self._taken -= absent & self._absent  # twice running: the list lags behind
+        absent = self._taken.keys() - present
+        for uuid in absent & self._absent:  # twice running: the list lags behind
+            del self._taken[uuid]
         self._absent = frozenset(absent)
-        if self._settings.mode is not GuardMode.PARK:
-            return
-        for uuid in self._parked - self._taken:
-            if not _is_id(uuid):
-                continue
-            told = await self._session().command(api("uuid_dump", uuid))
-            channel = Headers(told.body)
-            self._take(channel)
+        if self._settings.mode is GuardMode.PARK:
+            found: dict[str, str] = {}
+            for uuid in filter(_is_id, self._parked):
+                told = await self._session().command(api("uuid_dump", uuid))
+                channel = Headers(told.body)
+                found[uuid] = park_of(channel)
+                if not self._is_leaving(uuid, found[uuid]):
+                    self._take(channel)
+            self._found = found
 
     async def hang_up(self, call: Call, verdict: Verdict) -> bool:
         cause = freeswitch.answer(verdict, "").get(variables.CAUSE, str(freeswitch.OTHER_CAUSE))
@@ -117,7 +122,7 @@ class EslInbound(Guard):
         if name == "CHANNEL_DESTROY":
             self.live.ended(uuid)
             self.census.gone(uuid)
-            self._taken.discard(uuid)
+            self._taken.pop(uuid, None)
             return
         self.census.appeared(uuid)
         if self._settings.mode is GuardMode.PARK:
@@ -128,28 +133,37 @@ class EslInbound(Guard):
 
     def _take(self, channel: Headers) -> None:
         """A call is parked. One whose dialplan names no direction is not parked for us."""
-        uuid = channel.get("Unique-ID")
-        if uuid in self._taken or not is_for_us(channel):
+        uuid, park = channel.get("Unique-ID"), park_of(channel)
+        if self._taken.get(uuid) == park or not is_for_us(channel):
             return
-        self._taken.add(uuid)
+        self._taken[uuid] = park
         request = freeswitch.read_request(channel, at=time.time())
         hostile = request.why if isinstance(request, Refused) else ""
         screened = self.decide(request.call, hostile=hostile)
-        blocked = screened.verdict.blocked
-        self.keep(
-            self.carry_out(
-                screened,
-                "reject" if blocked else "release",
-                lambda: self._answer(request.call, screened),
-            )
-        )
+        self.keep(self._end_park(request.call, screened, park))
+
+    async def _end_park(self, call: Call, screened: Screened, park: str) -> None:
+        """Answer a parked call; if that fails it may be found and taken again."""
+        action, done = "reject" if screened.verdict.blocked else "release", False
+        try:
+            done = await self.carry_out(screened, action, lambda: self._answer(call, screened))
+        finally:
+            if not done and self._taken.get(call.channel_id) == park:
+                del self._taken[call.channel_id]
+
+    def _is_leaving(self, uuid: str, park: str) -> bool:
+        """Whether a call that was sent on may only look parked: until its next application runs.
+
+        When the count before found it so as well, it is parked.
+        """
+        return self._taken.get(uuid, park) != park and self._found.get(uuid) != park
 
     def _look_at(self, event: Headers) -> None:
         """A leg is on its way: if nobody has decided it, it is decided now."""
         leg = legs.of_freeswitch(event, at=time.time())
         if leg is None or leg.call.channel_id in self._taken:
             return
-        self._taken.add(leg.call.channel_id)
+        self._taken[leg.call.channel_id] = ""
         screened = self.decide_leg(leg, self._settings.trunk)
         if screened is not None and screened.verdict.blocked:
             verdict = screened.verdict
@@ -188,6 +202,11 @@ def is_for_us(channel: Headers) -> bool:
     """
     is_parked = channel.get("variable_current_application") == "park"
     return is_parked and channel.raw("variable_callgate_direction") is not None
+
+
+def park_of(channel: Headers) -> str:
+    """Which of its parks a call stands in: every transfer gives it a new profile."""
+    return f"{channel.get('Caller-Profile-Index')} {channel.get('Caller-Profile-Created-Time')}"
 
 
 async def subscribe(link: EslLink) -> None:

@@ -84,7 +84,7 @@ class Guard:
         self.connected = asyncio.Event()
         self._audit = audit
         self._pause = pause or pause_after
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._link: Link | None = None
         self._worked = False
         self._seldom = Seldom(log)
@@ -169,8 +169,11 @@ class Guard:
 
     async def carry_out(
         self, screened: Screened, action: str, work: Callable[[], Awaitable[bool]]
-    ) -> None:
-        """Do what a verdict asks for, once its attempt is as durable as it must be."""
+    ) -> bool:
+        """Do what a verdict asks for, once its attempt is as durable as it must be; whether it is.
+
+        Never LinkError.
+        """
         if (waiting := self.screener.durable()) is not None:
             try:
                 await waiting
@@ -188,8 +191,9 @@ class Guard:
         self.metrics.inc(
             "callgate_guard_actions_total", frontend=self.name, action=action, result=result
         )
+        return done
 
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def keep(self, work: Coroutine[Any, Any, object]) -> None:
         """Run something beside the events; with too much of it, no more events are read."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -248,7 +252,7 @@ class Guard:
         if screened.verdict.blocked:
             await self.carry_out(screened, "drop", lambda: self.hang_up(call, screened.verdict))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if len(self._tasks) == MAX_TASKS - 1 and self._link is not None:
             self._link.hold(False)

@@ -150,9 +150,65 @@ async def test_a_call_that_was_parked_while_there_was_no_link_is_taken_once(benc
             await pbx.until("uuid_kill")
             pbx.session.event("CHANNEL_PARK", call)
             await pbx.until("show", len(pbx.told("show")) + 3)
-    assert pbx.told("uuid_dump") == [UUID]
+    assert set(pbx.told("uuid_dump")) == {UUID}
     assert pbx.told("uuid_kill") == [f"{UUID} 21"]
     assert len(bench.attempts) == 1
+
+
+def after_a_transfer(call: dict[str, str]) -> dict[str, str]:
+    """The same channel, parked again."""
+    profile = {"Caller-Profile-Index": "2", "Caller-Profile-Created-Time": "1795360146999999"}
+    return call | profile
+
+
+async def test_a_second_park_of_a_call_is_a_call_of_its_own(bench: Bench) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        first = parked(**ASKED, callgate_callee="0612000000")
+        second = after_a_transfer(parked(**ASKED, callgate_callee=BLOCKED))
+        pbx.session.event("CHANNEL_PARK", first)
+        await pbx.until("uuid_transfer")
+        for _ in range(2):
+            pbx.session.event("CHANNEL_PARK", second)
+        assert await pbx.until("uuid_kill") == [f"{UUID} 52"]
+        await bench.journal.settled(2)
+    assert [attempt.verdict for attempt in bench.attempts] == ["allow", "block"]
+
+
+async def test_a_second_park_that_no_event_told_of_is_found(bench: Bench) -> None:
+    """In two counts: a call that was sent on looks parked until it runs something else."""
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, audit=0.1)):
+        pbx.session.event("CHANNEL_PARK", parked(**ASKED, callgate_callee="0612000000"))
+        await pbx.until("uuid_transfer")
+        pbx.dumps[UUID] = after_a_transfer(parked(**ASKED, callgate_callee=BLOCKED))
+        pbx.channels[UUID] = "park"
+        await pbx.until("uuid_kill")
+        assert len(pbx.told("uuid_dump")) >= 2
+        await bench.journal.settled(2)
+    assert [attempt.verdict for attempt in bench.attempts] == ["allow", "block"]
+
+
+@pytest.mark.parametrize("command", ["uuid_setvar_multi", "uuid_transfer"])
+@pytest.mark.parametrize("closed", [True, False], ids=["the link closed", "an error"])
+async def test_a_parked_call_that_could_not_be_answered_is_taken_again(
+    bench: Bench, command: str, closed: bool
+) -> None:
+    def fail_once(session: Session, _: str) -> None:
+        if len(pbx.told(command)) > 1:
+            session.response("+OK\n")
+        elif closed:
+            session.close()
+        else:
+            session.response("-ERR not now\n")
+
+    call = parked(**ASKED, callgate_callee="0612000000")
+    async with event_socket(**{command: fail_once}) as pbx:
+        pbx.dumps[UUID] = call
+        async with bench.watching(guard_of(bench, pbx, audit=0.1)):
+            pbx.channels[UUID] = "park"
+            pbx.session.event("CHANNEL_PARK", call)
+            first, second = await bench.journal.settled(2)
+    assert (first.delivery, second.delivery) == ("sent" if closed else "lost", "confirmed")
+    assert pbx.told("uuid_transfer")[-1] == f"{UUID} 0612000000 XML screened"
 
 
 async def test_a_call_that_is_gone_before_it_is_told_is_lost(bench: Bench) -> None:

@@ -84,6 +84,9 @@ METRICS: tuple[Metric, ...] = (
     _counter(
         "guard_links", "Links of guards: connected, failed, refused, lost.", "frontend", "result"
     ),
+    _counter(
+        "guard_dropped", "Events that a guard dropped: too many calls waited for it.", "frontend"
+    ),
     _counter("guard_missed", "Channels that a guard was not told of.", "frontend"),
     _counter(
         "guard_actions",

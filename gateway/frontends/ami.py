@@ -90,7 +90,7 @@ class AmiGuard(Guard):
         if leg is None or screened is None or not screened.verdict.blocked:
             return
         call, verdict = leg.call, screened.verdict
-        self.keep(self.carry_out(screened, "kill", lambda: self.hang_up(call, verdict)))
+        self.act(screened, self.carry_out(screened, "kill", lambda: self.hang_up(call, verdict)))
 
     def _session(self) -> AmiLink:
         if self._ami is None:

@@ -122,11 +122,6 @@ class AmiLink(asyncio.Protocol):
             self._protocol.responses.pop(action.id, None)
             future.cancel()
 
-    def hold(self, held: bool) -> None:
-        """Stop reading, or go on with it."""
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if held else self._transport.resume_reading)()
-
     def close(self) -> None:
         """End the session now and for good."""
         self._end("closed")

@@ -134,13 +134,13 @@ class EslInbound(Guard):
     def _take(self, channel: Headers) -> None:
         """A call is parked. One whose dialplan names no direction is not parked for us."""
         uuid, park = channel.get("Unique-ID"), park_of(channel)
-        if self._taken.get(uuid) == park or not is_for_us(channel):
+        if self._taken.get(uuid) == park or not is_for_us(channel) or not self.has_room():
             return
         self._taken[uuid] = park
         request = freeswitch.read_request(channel, at=time.time())
         hostile = request.why if isinstance(request, Refused) else ""
         screened = self.decide(request.call, hostile=hostile)
-        self.keep(self._end_park(request.call, screened, park))
+        self.act(screened, self._end_park(request.call, screened, park))
 
     async def _end_park(self, call: Call, screened: Screened, park: str) -> None:
         """Answer a parked call; if that fails it may be found and taken again."""
@@ -167,7 +167,8 @@ class EslInbound(Guard):
         screened = self.decide_leg(leg, self._settings.trunk)
         if screened is not None and screened.verdict.blocked:
             verdict = screened.verdict
-            self.keep(self.carry_out(screened, "kill", lambda: self.hang_up(leg.call, verdict)))
+            work = self.carry_out(screened, "kill", lambda: self.hang_up(leg.call, verdict))
+            self.act(screened, work)
 
     async def _answer(self, call: Call, screened: Screened) -> bool:
         """Tell a parked call its verdict and send it on its way, or end it."""

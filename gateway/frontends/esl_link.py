@@ -4,7 +4,6 @@ Rule 1: every step has a deadline: the connect, the greeting, each reply. A repl
 the session, for the next one might be taken for it.
 Rule 2: a session that has ended stays so; whoever waits for a reply is told at once, and nothing
 is sent again.
-Rule 3: while ``hold`` is in force nothing is read: FreeSWITCH keeps the events, within its bounds.
 """
 
 from __future__ import annotations
@@ -73,11 +72,6 @@ class EslLink(asyncio.Protocol):
         reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._transport.write(self._client.send(command, reply))
         return await self._wait(reply, "did not reply")
-
-    def hold(self, held: bool) -> None:
-        """Stop reading, or go on with it."""
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if held else self._transport.resume_reading)()
 
     def close(self) -> None:
         """End the session now and for good."""

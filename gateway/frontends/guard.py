@@ -8,7 +8,10 @@ Rule 2: events can be missed: FreeSWITCH drops them from a full queue, and nobod
 the time without a link. So the channels that there are, are counted again and again; that is also
 how a link is found dead. (Numbers of events tell nothing: FreeSWITCH counts those too that were
 not asked for.)
-Rule 3: what is done to a call is done after its attempt stands in the journal.
+Rule 3: what is done to a call is done after its attempt stands in the journal, which is told what
+became of it in the end, whatever happens.
+Rule 4: reading never stops, for the replies come the same way. With too many calls to act on,
+events are dropped and counted, and what stays parked is found by the next count.
 """
 
 from __future__ import annotations
@@ -37,8 +40,12 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two tries of a link: doubled each time, less up to half of it by chance."""
-MAX_TASKS: Final = 1000
-"""Calls that may wait for the PBX to do what it was told; past it, no more events are read."""
+MAX_WAITING: Final = 1000
+"""Calls that may wait for the PBX to do what it was told; past it, events are dropped."""
+MAX_ACTIONS: Final = 100
+"""Calls that the PBX is told of at a time."""
+DRAIN: Final = 2.0
+"""Seconds that what is under way has at the end."""
 _BATCH: Final = 200
 """Live calls that are decided anew before other work has its turn."""
 
@@ -55,7 +62,6 @@ class Link(Protocol):
 
     ended: asyncio.Future[str]
 
-    def hold(self, held: bool) -> None: ...
     def close(self) -> None: ...
 
 
@@ -85,6 +91,9 @@ class Guard:
         self._audit = audit
         self._pause = pause or pause_after
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._unsettled: set[str] = set()
+        self._places = asyncio.Semaphore(MAX_ACTIONS)
+        self._closing = False
         self._link: Link | None = None
         self._worked = False
         self._seldom = Seldom(log)
@@ -174,35 +183,49 @@ class Guard:
 
         Never LinkError.
         """
-        if (waiting := self.screener.durable()) is not None:
-            try:
-                await waiting
-            except Exception as error:
-                log.error("a call is acted on before its attempt is on the disk: %s", error)
-        linked = self._link is not None
+        delivery = Delivery.LOST
         try:
-            done = await work()
-            delivery = Delivery.CONFIRMED if done else Delivery.LOST
-        except LinkError as error:
-            log.warning("guard %s cannot say whether it could %s: %s", self.name, action, error)
-            done, delivery = False, Delivery.SENT if linked else Delivery.LOST
-        self.screener.delivered(screened.attempt_id, delivery)
-        result = "ok" if done else "failed"
-        self.metrics.inc(
-            "callgate_guard_actions_total", frontend=self.name, action=action, result=result
-        )
-        return done
+            await self._recorded()
+            async with self._places:
+                delivery = await self._told(action, work)
+        finally:
+            self._settle(screened.attempt_id, delivery)
+            result = "ok" if delivery is Delivery.CONFIRMED else "failed"
+            self.metrics.inc(
+                "callgate_guard_actions_total", frontend=self.name, action=action, result=result
+            )
+        return delivery is Delivery.CONFIRMED
 
-    def keep(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run something beside the events; with too much of it, no more events are read."""
+    def has_room(self) -> bool:
+        """Whether one more call can be acted on; if not, an event is dropped, and counted."""
+        if len(self._unsettled) < MAX_WAITING and not self._closing:
+            return True
+        self.metrics.inc("callgate_guard_dropped_total", frontend=self.name)
+        self._seldom.warning("guard %s drops events: too many calls wait", self.name)
+        return False
+
+    def act(self, screened: Screened, work: Coroutine[Any, Any, object]) -> None:
+        """Carry out a verdict beside the events. Without room for it, it is lost."""
+        if self.has_room():
+            self._unsettled.add(screened.attempt_id)
+            task = self.keep(work)
+            task.add_done_callback(lambda _: self._never_begun(screened.attempt_id))
+        else:
+            work.close()
+            self.screener.delivered(screened.attempt_id, Delivery.LOST)
+
+    def keep(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        """Run something beside the events."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        if len(self._tasks) == MAX_TASKS and self._link is not None:
-            self._link.hold(True)
+        return task
 
-    async def close(self) -> None:
-        """Let go of what is under way."""
+    async def close(self, bound: float = DRAIN) -> None:
+        """Begin nothing more, give what is under way ``bound`` seconds, and let go of the rest."""
+        self._closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=bound)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -247,6 +270,31 @@ class Guard:
                 self.metrics.set("callgate_guard_connected", 1, frontend=self.name)
             await asyncio.sleep(self._audit)
 
+    async def _recorded(self) -> None:
+        """Wait until attempts are as durable as they must be."""
+        if (waiting := self.screener.durable()) is not None:
+            try:
+                await waiting
+            except Exception as error:
+                log.error("a call is acted on before its attempt is on the disk: %s", error)
+
+    async def _told(self, action: str, work: Callable[[], Awaitable[bool]]) -> Delivery:
+        linked = self._link is not None
+        try:
+            return Delivery.CONFIRMED if await work() else Delivery.LOST
+        except LinkError as error:
+            log.warning("guard %s cannot say whether it could %s: %s", self.name, action, error)
+            return Delivery.SENT if linked else Delivery.LOST
+
+    def _settle(self, attempt_id: str, delivery: Delivery) -> None:
+        self._unsettled.discard(attempt_id)
+        self.screener.delivered(attempt_id, delivery)
+
+    def _never_begun(self, attempt_id: str) -> None:
+        """The task of an attempt has ended; one that was cancelled first has settled nothing."""
+        if attempt_id in self._unsettled:
+            self._settle(attempt_id, Delivery.LOST)
+
     async def _drop(self, call: Call) -> None:
         screened = self.decide(call)
         if screened.verdict.blocked:
@@ -254,8 +302,6 @@ class Guard:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if len(self._tasks) == MAX_TASKS - 1 and self._link is not None:
-            self._link.hold(False)
         if not task.cancelled() and (error := task.exception()):
             log.error("guard %s failed at a call", self.name, exc_info=error)
 

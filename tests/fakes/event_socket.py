@@ -60,6 +60,12 @@ def block(headers: Mapping[str, str]) -> bytes:
     )
 
 
+def event(name: str, headers: Mapping[str, str]) -> bytes:
+    """An event as it comes."""
+    body = block({"Event-Name": name, **headers}) + b"\n"
+    return f"Content-Length: {len(body)}\nContent-Type: text/event-plain\n\n".encode() + body
+
+
 @dataclass
 class Session:
     """One client."""
@@ -70,8 +76,7 @@ class Session:
         self.writer.write(data)
 
     def event(self, name: str, headers: Mapping[str, str]) -> None:
-        body = block({"Event-Name": name, **headers}) + b"\n"
-        self.raw(f"Content-Length: {len(body)}\nContent-Type: text/event-plain\n\n".encode() + body)
+        self.raw(event(name, headers))
 
     def reply(self, text: str) -> None:
         self.raw(f"Content-Type: command/reply\nReply-Text: {text}\n\n".encode())

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.addresses import Address
 from gateway.errors import LinkError, LinkRefused
+from gateway.frontends import guard as guards
 from gateway.frontends.esl_inbound import EslInbound
 from gateway.frontends.esl_link import EslLink
 from gateway.guardsettings import FreeswitchGuardSettings
@@ -18,6 +19,7 @@ from tests.fakes.event_socket import (
     UUID,
     EventSocket,
     Session,
+    event,
     event_socket,
     leg,
     parked,
@@ -220,6 +222,53 @@ async def test_a_call_that_is_gone_before_it_is_told_is_lost(bench: Bench) -> No
         (attempt,) = await bench.journal.settled(1)
     assert attempt.delivery == "lost"
     assert pbx.told("uuid_kill") == []
+
+
+def many(count: int) -> dict[str, dict[str, str]]:
+    uuids = [f"{place:08d}{OTHER[8:]}" for place in range(count)]
+    return {uuid: parked(uuid, callgate_direction="inbound") for uuid in uuids}
+
+
+async def test_too_many_parked_calls_are_dropped_and_found_and_the_link_lives(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to read would be to get no replies either."""
+    monkeypatch.setattr(guards, "MAX_WAITING", 2)
+    calls = many(5)
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, audit=0.1)):
+        pbx.dumps |= calls
+        pbx.channels |= dict.fromkeys(calls, "park")
+        pbx.session.raw(b"".join(event("CHANNEL_PARK", call) for call in calls.values()))
+        await bench.journal.settled(5)
+    told = {attempt.channel_id: attempt.delivery for attempt in bench.attempts}
+    assert told == dict.fromkeys(calls, "confirmed")
+    assert bench.metrics.value("callgate_guard_dropped_total", frontend="esl_inbound") >= 3
+    links = {"frontend": "esl_inbound", "result": "connected"}
+    assert bench.metrics.value("callgate_guard_links_total", **links) == 1
+
+
+async def test_a_leg_for_which_there_is_no_room_is_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "MAX_WAITING", 1)
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
+        legs = [event("CHANNEL_CREATE", leg(BLOCKED, uuid)) for uuid in (UUID, OTHER)]
+        pbx.session.raw(b"".join(legs))
+        await bench.journal.settled(2)
+    assert [attempt.delivery for attempt in bench.attempts] == ["confirmed", "lost"]
+    assert pbx.told("uuid_kill") == [f"{UUID} 52"]
+
+
+async def test_the_pbx_is_told_of_so_many_calls_at_a_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "MAX_ACTIONS", 1)
+    calls = many(3)
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx)):
+        pbx.session.raw(b"".join(event("CHANNEL_PARK", call) for call in calls.values()))
+        await bench.journal.settled(3)
+    acted = [text.split(" ")[1:3] for text in pbx.commands if text.startswith("api uuid")]
+    assert acted == [[word, uuid] for uuid in calls for word in ("uuid_setvar_multi", "uuid_kill")]
 
 
 async def test_in_kill_mode_a_leg_that_nobody_asked_about_is_killed(bench: Bench) -> None:

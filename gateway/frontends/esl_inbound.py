@@ -81,12 +81,12 @@ class EslInbound(Guard):
             on_event=self.on_event,
             deadline=settings.deadline,
         )
+        self._esl = link  # events can come with the reply that promises them
         try:
             await subscribe(link)
         except LinkError:
             link.close()
             raise
-        self._esl = link
         return link
 
     async def present(self) -> frozenset[str]:

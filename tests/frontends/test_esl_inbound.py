@@ -13,6 +13,7 @@ from gateway.frontends import guard as guards
 from gateway.frontends.esl_inbound import EslInbound
 from gateway.frontends.esl_link import EslLink
 from gateway.guardsettings import FreeswitchGuardSettings
+from gateway.protocols.esl import Headers
 from gateway.protocols.esl_command import line
 from tests.fakes.event_socket import (
     PASSWORD,
@@ -57,6 +58,11 @@ def guard_of(bench: Bench, pbx: EventSocket, **settings: object) -> EslInbound:
 def variables(told: str) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in told.partition(" ")[2].split(";"))
     return {name: value for name, _, value in pairs}
+
+
+def ignore(session: Session, _: str) -> None:
+    """Never answer."""
+    assert session
 
 
 async def test_a_blocked_parked_call_is_told_and_ended(bench: Bench) -> None:
@@ -271,6 +277,38 @@ async def test_the_pbx_is_told_of_so_many_calls_at_a_time(
     assert acted == [[word, uuid] for uuid in calls for word in ("uuid_setvar_multi", "uuid_kill")]
 
 
+async def test_a_call_that_is_parked_as_the_events_begin_is_taken(bench: Bench) -> None:
+    first = event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+
+    def at_once(session: Session, _: str) -> None:
+        session.raw(captured("inbound.event-reply") + first)
+
+    async with event_socket(event=at_once) as pbx, bench.watching(guard_of(bench, pbx)):
+        (attempt,) = await bench.journal.settled(1)
+    assert attempt.delivery == "confirmed"
+    assert pbx.told("uuid_kill") == [f"{UUID} 21"]
+
+
+async def test_what_is_let_go_of_at_the_end_is_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One waits for its turn, one has not even begun."""
+    monkeypatch.setattr(guards, "MAX_ACTIONS", 1)
+    calls = many(3)
+    events = {uuid: Headers(event("CHANNEL_PARK", call)) for uuid, call in calls.items()}
+    async with event_socket(uuid_setvar_multi=ignore) as pbx:
+        guard = guard_of(bench, pbx)
+        async with bench.watching(guard):
+            first, second, third = events.values()
+            guard.on_event(first)
+            guard.on_event(second)
+            await pbx.until("uuid_setvar_multi")
+            guard.on_event(third)
+            await guard.close(0)
+            guard.on_event(third)
+    assert [attempt.delivery for attempt in bench.attempts] == ["lost"] * 3
+
+
 async def test_in_kill_mode_a_leg_that_nobody_asked_about_is_killed(bench: Bench) -> None:
     async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
         pbx.session.event("CHANNEL_CREATE", leg(BLOCKED))
@@ -374,11 +412,6 @@ async def test_an_access_list_that_does_not_have_us_is_said() -> None:
     async with event_socket(greeting=rude) as pbx:
         with pytest.raises(LinkRefused, match="access list"):
             await opened(pbx)
-
-
-def ignore(session: Session, _: str) -> None:
-    """Never answer."""
-    assert session
 
 
 @pytest.mark.parametrize("step", ["greeting", "auth"])

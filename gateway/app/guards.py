@@ -39,11 +39,11 @@ class Guards:
         return self._tasks
 
     async def stop(self) -> None:
-        """Let go of every PBX."""
+        """Let go of every PBX, after what is under way: for that the links are needed."""
+        await asyncio.gather(*(guard.close() for guard in self.guards))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(guard.close() for guard in self.guards))
 
     def connected(self) -> dict[str, bool]:
         """Which guards there are, and whether they have their link."""

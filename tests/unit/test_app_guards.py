@@ -15,7 +15,7 @@ from gateway.calls import Call, Direction
 from gateway.errors import ConfigError
 from gateway.guardsettings import GuardsSettings
 from gateway.reload import PolicyStore
-from tests.fakes.event_socket import PASSWORD, UUID, EventSocket, event_socket
+from tests.fakes.event_socket import PASSWORD, UUID, EventSocket, Session, event_socket, parked
 from tests.support.guards import Bench, Policies
 from tests.support.policies import number
 
@@ -90,6 +90,24 @@ async def test_what_could_not_be_told_without_a_link_is_lost() -> None:
     await guards.guards[0].drop(frozenset({"dropping"}))
     (attempt,) = await bench.journal.settled(1)
     assert attempt.delivery == "lost"
+
+
+async def test_what_is_under_way_at_the_end_is_brought_to_its_end() -> None:
+    def later(session: Session, _: str) -> None:
+        assert session
+
+    bench = Bench()
+    async with event_socket(uuid_kill=later) as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+        guards.start()
+        await guards.guards[0].connected.wait()
+        pbx.session.event("CHANNEL_PARK", parked(callgate_direction="inbound"))
+        await pbx.until("uuid_kill")
+        stopping = asyncio.create_task(guards.stop())
+        await asyncio.sleep(0)
+        pbx.session.response("+OK\n")
+        await stopping
+    assert [attempt.delivery for attempt in bench.attempts] == ["confirmed"]
 
 
 async def test_a_guard_of_asterisk_without_its_library_is_a_fault_of_the_settings(

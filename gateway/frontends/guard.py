@@ -92,6 +92,7 @@ class Guard:
         self._pause = pause or pause_after
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unsettled: set[str] = set()
+        self._dropping: set[str] = set()
         self._places = asyncio.Semaphore(MAX_ACTIONS)
         self._closing = False
         self._link: Link | None = None
@@ -145,13 +146,11 @@ class Guard:
         armed = lists & {item.name for item in policy.lists if item.drop_active}
         if not armed:
             return
-        for place, call in enumerate(self.live.calls()):
-            verdict = decide(call, policy)
-            if verdict.blocked and verdict.list in armed:
-                self.live.ended(call.channel_id)
-                self.keep(self._drop(replace(call, at=time.time())))
-            if place % _BATCH == _BATCH - 1:
-                await asyncio.sleep(0)
+        calls = self.live.calls()
+        for start in range(0, len(calls), _BATCH):
+            verdicts = [(call, decide(call, policy)) for call in calls[start : start + _BATCH]]
+            doomed = [call for call, found in verdicts if found.blocked and found.list in armed]
+            await asyncio.gather(asyncio.sleep(0), *map(self._drop, doomed))
 
     def decide(self, call: Call, *, hostile: str = "") -> Screened:
         """The verdict on a call, which stands in the journal."""
@@ -296,9 +295,22 @@ class Guard:
             self._settle(attempt_id, Delivery.LOST)
 
     async def _drop(self, call: Call) -> None:
-        screened = self.decide(call)
-        if screened.verdict.blocked:
-            await self.carry_out(screened, "drop", lambda: self.hang_up(call, screened.verdict))
+        """Hang up one live call. If that fails it stays one, for the next time."""
+        channel = call.channel_id
+        if channel in self._dropping:
+            return
+        self._dropping.add(channel)
+        try:
+            screened = self.decide(replace(call, at=time.time()))
+            verdict = screened.verdict
+            if verdict.blocked and await self.carry_out(
+                screened, "drop", lambda: self.hang_up(call, verdict)
+            ):
+                self.live.ended(channel)
+        except Exception:
+            log.exception("guard %s failed at a live call", self.name)
+        finally:
+            self._dropping.discard(channel)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

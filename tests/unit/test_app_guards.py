@@ -92,6 +92,24 @@ async def test_what_could_not_be_told_without_a_link_is_lost() -> None:
     assert attempt.delivery == "lost"
 
 
+async def test_a_call_that_could_not_be_hung_up_is_hung_up_the_next_time() -> None:
+    bench = Bench()
+    async with event_socket() as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+        guard = guards.guards[0]
+        bench.screener.screen(CALL, "esl")
+        bench.add(number("dropping", "33612000001"))
+        await guard.drop(frozenset({"dropping"}))
+        guards.start()
+        await guard.connected.wait()
+        both = (guard.drop(frozenset({"dropping"})) for _ in range(2))
+        await asyncio.gather(*both)
+        await guard.drop(frozenset({"dropping"}))
+        await guards.stop()
+    assert [attempt.delivery for attempt in bench.attempts[1:]] == ["lost", "confirmed"]
+    assert pbx.told("uuid_kill") == [f"{UUID} 52"]
+
+
 async def test_what_is_under_way_at_the_end_is_brought_to_its_end() -> None:
     def later(session: Session, _: str) -> None:
         assert session

@@ -10,7 +10,6 @@ Rule: an event that is not whole is acted on never: who has it cut would have wr
 
 from __future__ import annotations
 
-import logging
 import time
 
 from gateway.calls import Call
@@ -22,8 +21,6 @@ from gateway.guardsettings import AsteriskGuardSettings
 from gateway.metrics import Metrics
 from gateway.pbx import asterisk, legs, variables
 from gateway.policy.model import Verdict
-
-log = logging.getLogger(__name__)
 
 
 class AmiGuard(Guard):
@@ -84,7 +81,7 @@ class AmiGuard(Guard):
             leg = legs.of_asterisk(event, at=time.time())
         except ValueError as error:
             self.metrics.inc("callgate_hostile_requests_total", frontend=self.name)
-            log.warning("an event of Asterisk is not used: %s", error)
+            self.seldom.warning("an event of Asterisk is not used: %s", error)
             return
         screened = self.decide_leg(leg, self._settings.trunk) if leg else None
         if leg is None or screened is None or not screened.verdict.blocked:

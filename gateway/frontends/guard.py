@@ -97,7 +97,7 @@ class Guard:
         self._closing = False
         self._link: Link | None = None
         self._worked = False
-        self._seldom = Seldom(log)
+        self.seldom = Seldom(log)
 
     async def connect(self) -> Link:
         """Make a link that gives the events. LinkError, LinkRefused."""
@@ -156,7 +156,7 @@ class Guard:
         """The verdict on a call, which stands in the journal."""
         started = time.perf_counter()
         if hostile:
-            self._seldom.warning("hostile call at guard %s: %s", self.name, hostile)
+            self.seldom.warning("hostile call at guard %s: %s", self.name, hostile)
             return self.screener.hostile(call, self.name, hostile)
         return self.screener.screen(call, self.name, started=started)
 
@@ -200,7 +200,7 @@ class Guard:
         if len(self._unsettled) < MAX_WAITING and not self._closing:
             return True
         self.metrics.inc("callgate_guard_dropped_total", frontend=self.name)
-        self._seldom.warning("guard %s drops events: too many calls wait", self.name)
+        self.seldom.warning("guard %s drops events: too many calls wait", self.name)
         return False
 
     def act(self, screened: Screened, work: Coroutine[Any, Any, object]) -> None:

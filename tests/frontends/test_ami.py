@@ -120,6 +120,17 @@ async def test_an_event_that_a_caller_has_cut_is_never_acted_on(bench: Bench) ->
     assert hostile == 3
 
 
+async def test_a_caller_cannot_fill_the_log_with_events_that_are_cut(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut = dial_begin("0612000000@carrier", caller="x\n\ny")
+    async with fake_asterisk() as asterisk, bench.watching(guard_of(bench, asterisk)):
+        asterisk.session.send(*[cut] * 50, dial_begin(f"{BLOCKED}@carrier", uniqueid="2.2"))
+        await asterisk.until("Hangup")
+    assert bench.metrics.value("callgate_hostile_requests_total", frontend="ami") >= 50
+    assert sum("is not used" in record.message for record in caplog.records) == 10
+
+
 async def test_a_channel_that_was_gone_already_is_said(bench: Bench) -> None:
     def gone(session: Session, action: Action) -> None:
         session.reply(action, "Message: No such channel", "Error")

@@ -13,30 +13,39 @@ from typing import Final
 from gateway.calls import Call
 
 MAX_LIVE: Final = 100_000
-"""Live calls that are remembered; without a link nobody says which have ended."""
+"""Channels whose calls are remembered; without a link nobody says which have ended."""
+MAX_CALLS: Final = 8
+"""Calls of one channel that are remembered: a transfer makes a new call of it."""
 
 
 class LiveCalls:
-    """Calls that were allowed and have not ended, by the id of their channel."""
+    """Calls that were allowed and have not ended, by the id of their channel.
+
+    A channel may have several: one that was transferred, or that rang at a second number.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MAX_LIVE) -> None:
         self._clock = clock
         self._most = most
-        self._calls: dict[str, tuple[Call, float]] = {}
+        self._calls: dict[str, tuple[tuple[Call, ...], float]] = {}
         self._absent: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self._calls)
 
+    def __contains__(self, channel_id: str) -> bool:
+        return channel_id in self._calls
+
     def calls(self) -> list[Call]:
         """All of them now."""
-        return [call for call, _ in self._calls.values()]
+        return [call for calls, _ in self._calls.values() for call in calls]
 
     def add(self, call: Call) -> None:
-        """A call was allowed. With too many, the oldest is forgotten."""
+        """A call was allowed. With too many, the oldest are forgotten."""
+        before, _ = self._calls.pop(call.channel_id, ((), 0.0))
         if len(self._calls) >= self._most:
             del self._calls[next(iter(self._calls))]
-        self._calls[call.channel_id] = (call, self._clock())
+        self._calls[call.channel_id] = ((*before, call)[-MAX_CALLS:], self._clock())
 
     def ended(self, channel_id: str) -> None:
         """A channel is gone."""

@@ -297,7 +297,7 @@ class Guard:
     async def _drop(self, call: Call) -> None:
         """Hang up one live call. If that fails it stays one, for the next time."""
         channel = call.channel_id
-        if channel in self._dropping:
+        if channel in self._dropping or channel not in self.live:
             return
         self._dropping.add(channel)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -108,6 +108,21 @@ async def test_a_call_that_could_not_be_hung_up_is_hung_up_the_next_time() -> No
         await guards.stop()
     assert [attempt.delivery for attempt in bench.attempts[1:]] == ["lost", "confirmed"]
     assert pbx.told("uuid_kill") == [f"{UUID} 52"]
+
+
+async def test_a_channel_is_hung_up_once_whichever_of_its_calls_is_blocked() -> None:
+    bench = Bench()
+    async with event_socket() as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+        guards.start()
+        await guards.guards[0].connected.wait()
+        for callee in (CALL.callee, CALL.callee, "0612000009"):
+            bench.screener.screen(replace(CALL, callee=callee), "esl")
+        bench.add(number("dropping", "33612000001"))
+        await guards.guards[0].drop(frozenset({"dropping"}))
+        await guards.stop()
+    assert pbx.told("uuid_kill") == [f"{UUID} 52"]
+    assert len(bench.attempts) == 4
 
 
 async def test_what_is_under_way_at_the_end_is_brought_to_its_end() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.calls import Call, Direction
-from gateway.frontends.census import Census, LiveCalls
+from gateway.frontends.census import MAX_CALLS, Census, LiveCalls
 
 
 class Clock:
@@ -93,6 +95,23 @@ def test_a_count_that_was_asked_for_before_a_call_says_nothing_of_it() -> None:
     for _ in range(3):
         live.prune(channels(), asked=4.0)
     assert len(live) == 1
+
+
+def test_a_channel_keeps_its_calls_until_it_ends() -> None:
+    live = LiveCalls()
+    for callee in ("1", "2"):
+        live.add(replace(call("a"), callee=callee))
+    assert [item.callee for item in live.calls()] == ["1", "2"]
+    assert len(live) == 1
+    live.ended("a")
+    assert live.calls() == []
+
+
+def test_the_calls_of_a_channel_are_bounded() -> None:
+    live = LiveCalls()
+    for callee in range(100):
+        live.add(replace(call("a"), callee=str(callee)))
+    assert [item.callee for item in live.calls()] == [str(n) for n in range(100 - MAX_CALLS, 100)]
 
 
 def test_live_calls_are_bounded_and_the_oldest_goes() -> None:

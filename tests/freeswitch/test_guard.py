@@ -33,7 +33,10 @@ Guarded = Callable[[str], Gateway]
 
 @pytest.fixture
 def guarded(tmp_path: Path, pbx: FreeSwitch) -> Iterator[Guarded]:
-    """Starts a gateway whose guard, in the mode named, has its link to FreeSWITCH."""
+    """Starts a gateway whose guard, in the mode named, has its link to FreeSWITCH.
+
+    Every call must end by itself, but those that sleep: a test leaves them up on purpose.
+    """
     started: list[Gateway] = []
 
     def start(mode: str) -> Gateway:
@@ -48,6 +51,7 @@ def guarded(tmp_path: Path, pbx: FreeSwitch) -> Iterator[Guarded]:
         return gateway
 
     yield start
+    pbx.wait_until_idle(but=",sleep,")
     pbx.api("hupall")
     for gateway in started:
         gateway.stop()

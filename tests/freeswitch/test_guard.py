@@ -83,6 +83,28 @@ def test_an_allowed_parked_call_goes_on(guarded: Guarded, place: Place) -> None:
     assert (attempt.verdict, attempt.delivery) == ("allow", "confirmed")
 
 
+def test_a_call_that_is_parked_again_is_decided_again(guarded: Guarded, place: Place) -> None:
+    gateway = guarded("park")
+    placed = place("carrier", "park0612000077")
+    attempts = gateway.new_attempts(2)
+    assert sorted(attempt.verdict for attempt in attempts) == ["allow", "block"]
+    assert {attempt.delivery for attempt in attempts} == {"confirmed"}
+    assert placed.outcome.final == 403
+    assert placed.reached == []
+
+
+def test_a_call_that_the_dialplan_asks_about_is_not_the_guards(
+    guarded: Guarded, place: Place
+) -> None:
+    """Its socket parks it too."""
+    gateway = guarded("park")
+    placed = place("phone", "0612000002")
+    assert placed.outcome.answered
+    assert placed.reached == ["0612000002"]
+    (attempt,) = gateway.new_attempts(1)
+    assert (attempt.frontend, attempt.verdict) == ("esl", "allow")
+
+
 def test_of_many_parked_calls_none_leaves(guarded: Guarded, caller: Caller, callee: Callee) -> None:
     gateway, before = guarded("park"), len(callee.invites)
     senders = [f"+33612{place:06d}" for place in range(100)]

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
@@ -28,6 +27,7 @@ from gateway.attempts.model import Delivery
 from gateway.calls import Call
 from gateway.errors import LinkError, LinkRefused
 from gateway.frontends.census import Census, LiveCalls
+from gateway.frontends.pause import pause_after
 from gateway.frontends.session import Screened, Screener
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
@@ -37,9 +37,6 @@ from gateway.policy.model import Policy, Verdict
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 30.0
-"""Seconds between two tries of a link: doubled each time, less up to half of it by chance."""
 MAX_WAITING: Final = 1000
 """Calls that may wait for the PBX to do what it was told; past it, events are dropped."""
 MAX_ACTIONS: Final = 100
@@ -319,9 +316,3 @@ class Guard:
 
     def _count_link(self, result: str) -> None:
         self.metrics.inc("callgate_guard_links_total", frontend=self.name, result=result)
-
-
-def pause_after(failures: int) -> float:
-    """Seconds until the next try."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 10))
-    return float(longest * random.uniform(0.5, 1.0))

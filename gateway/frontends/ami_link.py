@@ -49,6 +49,9 @@ def panoramisk() -> Any:
         raise LinkRefused(MISSING) from None
 
 
+_is_shutdown = re.compile(rb"^[ \t]*event[ \t]*:[ \t]*shutdown[ \t]*\r?$", re.I | re.M).search
+
+
 class AmiLink(asyncio.Protocol):
     """A session. ``ended`` is done, with the reason, once it is over."""
 
@@ -158,6 +161,8 @@ class AmiLink(asyncio.Protocol):
         return self._buffer.take(_END)
 
     def _give(self, message: bytes) -> None:
+        if _is_shutdown(message):
+            return  # a caller's number can hold one, and a real one is followed by the end
         try:
             self._protocol.data_received(message + _END)
         except Exception:

@@ -5,8 +5,9 @@ that the verdict was about. A leg to another number is a call of its own.
 
 Rule 1: a mark that cannot be read, or that stands there twice with two values, is no mark.
 Rule 2: Asterisk writes a caller's number raw into its events, line ends too: a caller can cut an
-event in two and write one of his own. He has 79 bytes for it, and the lines of a channel have more
-than 200: an event counts only when all of them are there, each once.
+event in two and write one of his own, which the rest of the real one may complete. He has 79 bytes
+for it: an event counts only when all lines of a channel are there, each once, those that are never
+empty with something in them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _CHANNEL: Final = (
     *("Priority", "Uniqueid", "Linkedid"),
 )
 """What every event of a channel holds (manager_channels.c), for a second one with ``Dest``."""
+_FILLED: Final = ("Channel", "ChannelState", "ChannelStateDesc", "Uniqueid", "Linkedid")
+"""What is never empty: the rest of the event that he cut completes one of empty lines."""
 _UNKNOWN: Final = "<unknown>"
 _endpoint = re.compile(r"[A-Za-z0-9]+/(.+)-[0-9a-f]{8}").fullmatch
 
@@ -93,8 +96,11 @@ def of_freeswitch(event: Headers, *, at: float) -> Leg | None:
 
 
 def is_whole(event: Event, prefix: str = "") -> bool:
-    """Whether all lines of a channel are in an event of Asterisk's, each once."""
-    return all(isinstance(event.get(prefix + name), str) for name in _CHANNEL)
+    """Whether all lines of a channel are in an event of Asterisk's, each once, and filled."""
+    lines = [event.get(prefix + name) for name in _CHANNEL]
+    return all(isinstance(line, str) for line in lines) and all(
+        event[prefix + name] for name in _FILLED
+    )
 
 
 def of_asterisk(event: Event, *, at: float) -> Leg | None:

@@ -115,12 +115,15 @@ async def test_what_was_asked_before_a_drop_is_never_asked_again() -> None:
         assert len(asterisk.sessions) == 2
 
 
-async def test_a_shutdown_of_asterisk_ends_the_link_for_good() -> None:
-    """Bare: it begins to connect again, and close() does not stop it."""
+async def test_a_shutdown_that_a_caller_can_write_ends_no_link() -> None:
+    """Bare: it hangs up on the event and begins to connect again; close() does not stop it."""
     async with fake_asterisk() as asterisk, linked(asterisk) as link:
-        asterisk.session.send("Event: Shutdown\nPrivilege: system,all\nShutdown: Cleanly")
-        assert await link.ended == "Asterisk shuts down"
-        assert link._manager.pinger is None
+        asterisk.session.send("Event: Shutdown")
+        asterisk.session.send(" event :  SHUTDOWN \nPrivilege: system,all\nShutdown: Cleanly")
+        assert (await link.action("Ping"))[0].success
+        assert not link.ended.done()
+        asterisk.session.close()
+        assert await link.ended
         assert not link._manager.awaiting_actions
 
 

@@ -145,6 +145,16 @@ def test_no_caller_can_write_a_whole_event(number: str, cut: bool) -> None:
         assert not (is_whole(told) and is_whole(told, "Dest"))
 
 
+def test_a_forged_hangup_is_not_whole_when_the_real_event_completes_it() -> None:
+    """Seen on Asterisk 22.10.1: From ends in ``CallerIDNum: ``, and its own lines follow."""
+    empty = ("Channel", "ChannelState", "ChannelStateDesc", "CallerIDNum")
+    lines = "\r\n".join(f"{name}: " for name in empty)
+    forged = f"\r\n\r\nEvent: Hangup\r\n{lines}"
+    assert len(forged) == 79
+    told = dial_begin("0612@carrier", caller=forged).replace("\r\n", "\n")
+    assert not any(is_whole(event(block)) for block in told.split("\n\n"))
+
+
 def test_a_leg_of_freeswitch_has_its_facts() -> None:
     told = leg("0612", CALLGATE_FOR="+336") | {"Other-Leg-Unique-ID": "other"}
     found = of_freeswitch(Headers(block(told)), at=5.0)

@@ -7,7 +7,9 @@ somebody else's folder, or more bytes than there is memory.
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,3 +87,20 @@ def _check(found: os.stat_result, most: int) -> None:
 
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def enter_wal(db: sqlite3.Connection, patience: float) -> None:
+    """Put a database into WAL mode, waiting ``patience`` seconds for others that open it too.
+
+    SQLite asks no busy handler for the change of mode: two processes that open a new file at
+    once see "database is locked" right away.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)

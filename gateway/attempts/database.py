@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.files import enter_wal
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits for another connection's lock."""
@@ -48,7 +49,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
             db.execute("PRAGMA query_only = ON")
         else:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            enter_wal(db, BUSY_SECONDS)
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     except BaseException:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.files import enter_wal
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
@@ -64,7 +65,7 @@ def open_database(path: Path, *, check: bool = False) -> sqlite3.Connection:
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            enter_wal(db, BUSY_SECONDS)
             db.execute("PRAGMA synchronous = FULL")
             _migrate(db, path)
             if check and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":

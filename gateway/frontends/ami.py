@@ -43,15 +43,12 @@ class AmiGuard(Guard):
     async def connect(self) -> AmiLink:
         settings = self._settings
         assert settings.connect is not None
-        self._ami = await AmiLink.open(
-            settings.connect.host,
-            settings.connect.port,
-            settings.username,
-            settings.secret,
-            on_event=self.on_event,
-            deadline=settings.deadline,
+        link = AmiLink(self.on_event, settings.deadline)
+        self._ami = link  # events can come with the reply to the login
+        await link.begin(
+            settings.connect.host, settings.connect.port, settings.username, settings.secret
         )
-        return self._ami
+        return link
 
     async def present(self) -> frozenset[str]:
         answer = await self._session().action("Status")

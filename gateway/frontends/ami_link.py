@@ -82,24 +82,31 @@ class AmiLink(asyncio.Protocol):
         on_event: Callable[[Event], None],
         deadline: float,
     ) -> AmiLink:
-        """Connect and log in for the events of calls. LinkError; LinkRefused for a wrong secret."""
+        """A session that is logged in; see ``begin``."""
         link = cls(on_event, deadline)
+        await link.begin(host, port, username, secret)
+        return link
+
+    async def begin(self, host: str, port: int, username: str, secret: str) -> None:
+        """Connect and log in for the events of calls. LinkError; LinkRefused for a wrong secret.
+
+        Events can come with the reply to the login, so before this returns.
+        """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(deadline):
-                await loop.create_connection(lambda: link, host, port)
+            async with asyncio.timeout(self._deadline):
+                await loop.create_connection(lambda: self, host, port)
         except OSError as error:  # TimeoutError is one
-            why = str(error) or f"no connection within {deadline:g} s"
+            why = str(error) or f"no connection within {self._deadline:g} s"
             raise LinkError(f"{host}:{port}: {why}") from error
         try:
             login = {"Username": username, "Secret": secret, "Events": "call"}
-            answer = await link.action("Login", login)
+            answer = await self.action("Login", login)
             if not answer[0].success:
                 raise LinkRefused(f"the login failed: {answer[0].message}")
         except BaseException:
-            link.close()
+            self.close()
             raise
-        return link
 
     async def action(self, name: str, values: Values | None = None) -> list[Any]:
         """Send an action; its reply, or for a list the reply and its events.

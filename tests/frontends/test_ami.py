@@ -161,6 +161,30 @@ async def test_a_lost_link_is_made_again_and_nothing_is_asked_twice(bench: Bench
     assert bench.metrics.value("callgate_guard_links_total", frontend="ami", result="lost") == 1
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["the first link", "the next link"])
+async def test_a_leg_that_begins_with_the_login_is_hung_up(bench: Bench, times: int) -> None:
+    """Its event can come in one packet with the reply to the login."""
+
+    def at_once(session: Session, action: Action) -> None:
+        session.reply(action, "Message: Authentication accepted")
+        if len(asterisk.sessions) == times:
+            session.send(dial_begin(f"{BLOCKED}@carrier"))
+
+    def vanish_once(session: Session, action: Action) -> None:
+        if len(asterisk.sessions) < times:
+            session.close()
+        else:
+            asterisk._answer(session, action)
+
+    async with (
+        fake_asterisk(Login=at_once, Status=vanish_once) as asterisk,
+        bench.watching(guard_of(bench, asterisk)),
+    ):
+        (attempt,) = await bench.journal.settled(1)
+    assert asterisk.told("Hangup") == [HANGUP]
+    assert attempt.delivery == "confirmed"
+
+
 async def test_a_link_that_does_not_answer_is_dead(bench: Bench) -> None:
     def once(session: Session, action: Action) -> None:
         if len(asterisk.told("Status")) == 1:

@@ -25,6 +25,11 @@ from gateway.pbx.request import has_control
 from gateway.policy.model import Policy
 from gateway.protocols.esl import Headers
 
+STANDING: Final = "DIALEDPEERNUMBER,SIPDOMAIN"
+"""What a Status must be asked for besides (its ``Variables``), so that it tells a leg of Dial."""
+ORIGINATED: Final = f"{STANDING},CHANNEL(pjsip,request_uri),CHANNEL(pjsip,remote_uri)"
+"""The same for one that was originated; Asterisk warns when it asks other channels than PJSIP's."""
+
 Event = Mapping[str, object]
 """An event of Asterisk's manager: texts by name; a list where a name came more than once."""
 
@@ -37,6 +42,10 @@ _CHANNEL: Final = (
 _FILLED: Final = ("Channel", "ChannelState", "ChannelStateDesc", "Uniqueid", "Linkedid")
 """What is never empty: the rest of the event that he cut completes one of empty lines."""
 _UNKNOWN: Final = "<unknown>"
+_UNSET: Final = ("", "(null)")
+"""A variable that a channel does not have, as Status tells it."""
+_DOWN: Final = "0"
+_user_of_uri = re.compile(r'(?:"[^"]*" *)?<?sips?:([^@;>]+)@').match
 _endpoint = re.compile(r"[A-Za-z0-9]+/(.+)-[0-9a-f]{8}").fullmatch
 
 
@@ -133,6 +142,69 @@ def of_asterisk(event: Event, *, at: float) -> Leg | None:
     return Leg(call, _mark(event.get("DestChanVariable")))
 
 
+def standing_in_asterisk(event: Event, *, at: float) -> Leg | None:
+    """The leg of a Status, when Dial() has made it and has set the variables that it inherits.
+
+    None for every other channel, and for one whose Status is not whole. app_dial.c sets the
+    application after the variables are inherited: a leg that has it has its mark.
+    """
+    dialled = _variable(event, "DIALEDPEERNUMBER")
+    if event.get("Application") != "AppDial" or not is_whole(event):
+        return None
+    if _text(event, "Channel").startswith("Local/") or dialled in _UNSET:
+        return None
+    return _standing(event, dialled_number(dialled), "ConnectedLineNum", at)
+
+
+def may_be_originated(event: Event) -> bool:
+    """Whether the channel of a Status may be a PJSIP leg that no Dial() has made, after its INVITE.
+
+    Before it (state Down) a PreDialGoSub may be asking about it.
+    """
+    return (
+        is_whole(event)
+        and _text(event, "Channel").startswith("PJSIP/")
+        and event["ChannelState"] != _DOWN
+        and event.get("Application") != "AppDial"
+        and _variable(event, "SIPDOMAIN") == "(null)"
+    )
+
+
+def originated_in_asterisk(event: Event, *, at: float) -> Leg | None:
+    """The leg of a Status with ``ORIGINATED``: nobody called us on it, and it called this To.
+
+    Only for an endpoint that is a trunk: the To of a telephone names itself.
+    """
+    asked = _variable(event, "CHANNEL(pjsip,request_uri)")
+    found = _user_of_uri(_variable(event, "CHANNEL(pjsip,remote_uri)"))
+    if asked or not found or not may_be_originated(event):
+        return None
+    return _standing(event, found[1], "CallerIDNum", at)
+
+
+def endpoint_of(event: Event) -> str:
+    """What Asterisk calls the endpoint of a channel: ``carrier`` of ``PJSIP/carrier-0000001a``."""
+    found = _endpoint(_text(event, "Channel"))
+    return found[1] if found else ""
+
+
+def _standing(event: Event, callee: str, caller: str, at: float) -> Leg | None:
+    if not callee:
+        return None
+    number = _text(event, caller)
+    call = Call(
+        direction=Direction.OUTBOUND,
+        caller="" if number == _UNKNOWN else number,
+        callee=callee,
+        at=at,
+        trunk=endpoint_of(event),
+        pbx=asterisk.PBX,
+        channel_id=_text(event, "Uniqueid"),
+        linked_id=_text(event, "Linkedid"),
+    )
+    return Leg(call, _mark(event.get("ChanVariable")))
+
+
 def dialled_number(text: str) -> str:
     """The number in a dial string: ``0612@carrier``, ``carrier/0612``, ``carrier/sip:0612@host``.
 
@@ -151,13 +223,20 @@ def dialled_number(text: str) -> str:
 
 def _mark(variables_told: object) -> str:
     """The value of CALLGATE_FOR among ``NAME=value`` lines, if there is exactly one."""
-    lines = variables_told if isinstance(variables_told, list) else [variables_told]
-    marks = {
-        value
-        for name, _, value in (str(line).partition("=") for line in lines)
-        if name == variables.FOR
-    }
-    return marks.pop() if len(marks) == 1 else ""
+    return _only(variables_told, variables.FOR)
+
+
+def _variable(event: Event, name: str) -> str:
+    """A variable that a Status was asked for; empty, too, when it stands there with two values."""
+    return _only(event.get("Variable"), name)
+
+
+def _only(told: object, name: str) -> str:
+    """The one value that ``NAME=value`` lines give a name."""
+    lines = told if isinstance(told, list) else [told]
+    pairs = (str(line).partition("=") for line in lines)
+    values = {value for key, _, value in pairs if key == name}
+    return values.pop() if len(values) == 1 else ""
 
 
 def _text(event: Event, name: str) -> str:

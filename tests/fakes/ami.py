@@ -6,6 +6,7 @@ Its bytes are those of Asterisk 22.10.1.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,6 +53,32 @@ def dial_begin(
     return "\n".join([*parts, f"DialString: {dialled}"])
 
 
+def standing(
+    dialled: str = "",
+    *,
+    uniqueid: str = "1795368179.1",
+    name: str = "PJSIP/carrier-00000008",
+    caller: str = "<unknown>",
+    mark: str = "",
+    to: str = "",
+    asked: str = "",
+    state: int = 6,
+) -> str:
+    """A Status: of a leg that Dial made, with ``dialled``, or of one that was originated ``to``."""
+    channel = snapshot(name, uniqueid, caller=caller, mark=mark)
+    channel = channel.replace("ChannelState: 0", f"ChannelState: {state}")
+    variables = {
+        "DIALEDPEERNUMBER": dialled or "(null)",
+        "SIPDOMAIN": "127.0.0.1" if asked else "(null)",
+        "CHANNEL(pjsip,request_uri)": asked,
+        "CHANNEL(pjsip,remote_uri)": to,
+    }
+    lines = [f"Variable: {name}={value}" for name, value in variables.items()]
+    application = f"Application: {'AppDial' if dialled else 'Wait'}"
+    head = "Event: Status\nPrivilege: Call"
+    return "\n".join([head, channel, "Type: PJSIP", application, *lines])
+
+
 def hangup(uniqueid: str) -> str:
     ended = snapshot("PJSIP/phone-00000007", uniqueid)
     return f"Event: Hangup\nPrivilege: call,all\n{ended}\nCause: 16\nCause-txt: Normal Clearing"
@@ -81,10 +108,14 @@ class Session:
 
 @dataclass
 class FakeAsterisk:
-    """Its actions so far, in all sessions, and what it does with the next."""
+    """Its actions so far, in all sessions, and what it does with the next.
+
+    ``channels`` are ids of channels that stand there, ``legs`` the whole Status of others.
+    """
 
     script: Mapping[str, Script] = field(default_factory=dict)
     channels: list[str] = field(default_factory=list)
+    legs: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     port: int = 0
@@ -142,10 +173,24 @@ class FakeAsterisk:
     def _status(self, session: Session, action: Action) -> None:
         mine = f"ActionID: {action['ActionID']}"
         session.reply(action, "EventList: start\nMessage: Channel status will follow")
-        for place, uniqueid in enumerate(self.channels):
-            channel = snapshot(f"PJSIP/phone-{place:08x}", uniqueid)
-            session.send(f"Event: Status\nPrivilege: Call\n{channel}\nType: PJSIP\n{mine}")
-        session.send(f"Event: StatusComplete\n{mine}\nEventList: Complete\nListItems: 0\nItems: 0")
+        others = [
+            standing(name=f"PJSIP/phone-{place:08x}", uniqueid=uniqueid, asked="sip:1@127.0.0.1")
+            for place, uniqueid in enumerate(self.channels)
+        ]
+        told = [text for text in others + self.legs if self._is_asked_for(text, action)]
+        session.send(*[f"{only_asked(text, action)}\n{mine}" for text in told])
+        session.send(f"Event: StatusComplete\n{mine}\nEventList: Complete\nListItems: {len(told)}")
+
+    def _is_asked_for(self, status: str, action: Action) -> bool:
+        return f"Channel: {action['Channel']}\n" in status if "Channel" in action else True
+
+
+def only_asked(status: str, action: Action) -> str:
+    """A Status with those of its variables that the action names."""
+    names = re.findall(r"\w+(?:\([^)]*\))?", action.get("Variables", ""))
+    found = [line for line in status.split("\n") if line.startswith("Variable: ")]
+    unasked = [line for line in found if line[10:].partition("=")[0] not in names]
+    return "\n".join(line for line in status.split("\n") if line not in unasked)
 
 
 @asynccontextmanager

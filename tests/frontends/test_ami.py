@@ -6,45 +6,22 @@ import asyncio
 
 import pytest
 
-from gateway.addresses import Address
-from gateway.calls import Call, Direction
-from gateway.frontends.ami import AmiGuard
-from gateway.guardsettings import AsteriskGuardSettings
 from tests.fakes.ami import (
-    SECRET,
     Action,
-    FakeAsterisk,
     Session,
     dial_begin,
     fake_asterisk,
     hangup,
     snapshot,
 )
+from tests.support.asteriskguards import BLOCKED, HANGUP, guard_of, live_call
 from tests.support.guards import Bench
 from tests.support.policies import number
-
-BLOCKED = "0612999002"
-HANGUP = {"Action": "Hangup", "Channel": "1795368179.1", "Cause": "21"}
 
 
 @pytest.fixture
 async def bench() -> Bench:
     return Bench()
-
-
-def guard_of(bench: Bench, asterisk: FakeAsterisk, **settings: object) -> AmiGuard:
-    made = AsteriskGuardSettings.model_validate(
-        {
-            "connect": Address("127.0.0.1", asterisk.port),
-            "secret": SECRET,
-            "deadline": 10.0,
-            "audit": 3600.0,
-            **settings,
-        }
-    )
-    guard = AmiGuard(made, bench.screener, bench.policies, bench.metrics)
-    guard._pause = lambda _: 0.0
-    return guard
 
 
 async def test_a_leg_that_nobody_asked_about_is_decided_and_hung_up(bench: Bench) -> None:
@@ -216,18 +193,6 @@ async def test_a_wrong_secret_is_said_and_tried_again_later(bench: Bench) -> Non
         await asyncio.gather(running, return_exceptions=True)
     assert pauses[:2] == [1, 2]
     assert bench.metrics.value("callgate_guard_connected", frontend="ami") == 0
-
-
-def live_call(channel: str, callee: str) -> Call:
-    return Call(
-        direction=Direction.OUTBOUND,
-        caller="1001",
-        callee=callee,
-        at=1_800_000_000.0,
-        trunk="carrier",
-        pbx="asterisk",
-        channel_id=channel,
-    )
 
 
 async def test_a_number_that_is_added_hangs_up_its_live_calls(bench: Bench) -> None:

@@ -7,6 +7,7 @@ are merged: one OR over all of them would collect and sort every call of a busy 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.attempts.model import Attempt
@@ -131,6 +132,40 @@ def arrivals(wanted: AttemptFilter, limit: int, after: int) -> tuple[str, list[V
     search = term("seq > ?", after) + conditions(wanted)
     sql = f"{search.select(f'{COLUMNS}, seq')} ORDER BY seq LIMIT {limit:d}"
     return sql, list(search.values)
+
+
+def any_of(
+    searches: Sequence[Terms], since: float, until: float, limit: int, *, broad: bool
+) -> tuple[str, list[Value]]:
+    """The newest ``limit`` attempts of ``[since, until)`` that one of the searches finds.
+
+    ``broad``: they find so many that the time leads, and their own indexes do not.
+    """
+    span = term("at >= ? AND at < ?", since, until)
+    newest = f"{_NEWEST} LIMIT {limit:d}"
+    values = [value for search in searches for value in (*search.values, *span.values)]
+    if broad:
+        either = " OR ".join(f"({' AND '.join((search + span).conditions)})" for search in searches)
+        where = f"at >= ? AND at < ? AND ({either})"
+        sql = f"SELECT {COLUMNS} FROM attempts INDEXED BY attempts_at WHERE {where} {newest}"
+        return sql, [*span.values, *values]
+    found = " UNION ".join(
+        f"SELECT seq FROM ({(search + span).select('seq')} {newest})" for search in searches
+    )
+    return f"SELECT {COLUMNS} FROM attempts WHERE seq IN ({found}) {newest}", values
+
+
+def walk(place: tuple[float, int], until: float, limit: int) -> tuple[str, list[Value]]:
+    """The first ``limit`` attempts behind ``place`` (``at`` and ``seq``), each with its ``seq``."""
+    search = term("(at, seq) > (?, ?) AND at < ?", *place, until)
+    return f"{search.select(f'{COLUMNS}, seq')} ORDER BY at, seq LIMIT {limit:d}", [*search.values]
+
+
+def unread(party: str, direction: str, since: float, until: float) -> tuple[str, list[Value]]:
+    """Each text, with its trunk, of a party that was no number in E.164."""
+    search = term(f"{party}_e164 = '' AND +direction = ?", direction)
+    search += term("at >= ? AND at < ?", since, until)
+    return search.select(f"DISTINCT {party}, trunk"), [*search.values]
 
 
 def prefix_range(prefix: str) -> tuple[str, str]:

@@ -13,22 +13,21 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from gateway.attempts import query
 from gateway.attempts.database import connect, translated
 from gateway.attempts.ids import time_of
 from gateway.attempts.lines import DeliveryLine
-from gateway.attempts.model import Attempt, Shadow
-from gateway.attempts.query import AttemptFilter
+from gateway.attempts.model import Attempt
+from gateway.attempts.query import AttemptFilter, Terms
+from gateway.attempts.rows import attempt_of_row, row_of, settle
 from gateway.attempts.schema import is_unmade, migrate
 
 PURGE_ROWS = 2_000
 """Rows that one transaction of a purge removes: about 0.1 s on a slow disk."""
+WALK_ROWS = 2_000
+"""Rows that a walk has at hand."""
 
 _INSERT = (
     f"INSERT INTO attempts ({query.COLUMNS})"
@@ -45,11 +44,7 @@ UPDATE attempts SET delivery = deliveries.delivery FROM deliveries
 WHERE attempts.id = deliveries.id
 """
 _SEQ = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'attempts'"
-_DELIVERY = query.FIELDS.index("delivery")
-_SHADOW = query.FIELDS.index("shadow")
-_UNKNOWN_SCOPE = query.FIELDS.index("unknown_scope")
-_values = attrgetter(*query.FIELDS)
-_decode_shadow = msgspec.json.Decoder(Shadow).decode
+_AT = query.FIELDS.index("at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +77,14 @@ class AttemptStore:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Open a store, and make or migrate it unless ``readonly``."""
         self.path = path
+        self.made = True
+        """Whether there is a file: one that is not made yet is read as an empty one."""
         with translated(path):
             self._db = connect(path, readonly=readonly)
             try:
                 if readonly and is_unmade(self._db):
                     self._db.close()  # another process is making it: nothing is in it yet
+                    self.made = False
                     self._db = sqlite3.connect(":memory:", isolation_level=None)
                     migrate(self._db)
                 elif not readonly:
@@ -107,8 +105,8 @@ class AttemptStore:
         progress: Progress | None = None,
     ) -> int:
         """Store lines and how far their segment was read; return how many attempts are new."""
-        rows = {attempt.id: _row(attempt) for attempt in attempts}
-        later = [line for line in deliveries if not _settle(rows, line)]
+        rows = {attempt.id: row_of(attempt) for attempt in attempts}
+        later = [line for line in deliveries if not settle(rows, line)]
         with self._transaction():
             before: int = self._db.execute(_SEQ).fetchone()[0]
             new = max(0, self._db.executemany(_INSERT, rows.values()).rowcount)
@@ -176,20 +174,27 @@ class AttemptStore:
         with self._reading():
             cursor = self._place(before) if before else None
             sql, values = query.page(wanted, limit, cursor, broad=self._is_broad(wanted))
-            return [_attempt(row) for row in self._db.execute(sql, values)]
+            return [attempt_of_row(row) for row in self._db.execute(sql, values)]
 
     def get(self, attempt_id: str) -> Attempt | None:
         """One attempt, or None."""
         with self._reading():
             sql = f"SELECT {query.COLUMNS} FROM attempts WHERE id = ?"
             row = self._db.execute(sql, (attempt_id,)).fetchone()
-            return _attempt(row) if row else None
+            return attempt_of_row(row) if row else None
 
     def last_seq(self) -> int:
         """The place in the order of arrival after which ``arrivals`` finds what comes next."""
         with self._reading():
             seq: int = self._db.execute(_SEQ).fetchone()[0]
             return seq
+
+    def seq_of(self, attempt_id: str) -> int | None:
+        """The place of an attempt in the order of arrival; None for one that is not there."""
+        with self._reading():
+            sql = "SELECT seq FROM attempts WHERE id = ?"
+            row = self._db.execute(sql, (attempt_id,)).fetchone()
+            return int(row[0]) if row else None
 
     def arrivals(
         self, wanted: AttemptFilter | None = None, *, after: int, limit: int = 1000
@@ -204,9 +209,36 @@ class AttemptStore:
             rows = self._db.execute(sql, values).fetchall()
         place = rows[-1][-1] if rows else after
         # Nothing more matched up to ``end``: the next search need not look there again.
-        return [_attempt(row[:-1]) for row in rows], place if len(rows) == limit else max(
+        return [attempt_of_row(row[:-1]) for row in rows], place if len(rows) == limit else max(
             place, end
         )
+
+    def walk(self, since: float, until: float) -> Iterator[Attempt]:
+        """Attempts of ``[since, until)``, oldest first, chunk by chunk: writers are not held up."""
+        place = (since, 0)
+        while True:
+            with self._reading():
+                rows = self._db.execute(*query.walk(place, until, WALK_ROWS)).fetchall()
+            yield from (attempt_of_row(row[:-1]) for row in rows)
+            if len(rows) < WALK_ROWS:
+                return
+            place = rows[-1][_AT], rows[-1][-1]
+
+    def any_of(
+        self, searches: Sequence[Terms], *, since: float, until: float, limit: int
+    ) -> list[Attempt]:
+        """The newest attempts that one of the searches finds; each leads into an index."""
+        with self._reading():
+            broad = any(map(self._finds_many, searches))
+            sql = query.any_of(searches, since, until, limit, broad=broad)
+            return [attempt_of_row(row) for row in self._db.execute(*sql)] if searches else []
+
+    def unread(
+        self, party: str, direction: str, *, since: float, until: float
+    ) -> list[tuple[str, str]]:
+        """Each text, with its trunk, that a ``caller`` or ``callee`` had and that no number was."""
+        with self._reading():
+            return self._db.execute(*query.unread(party, direction, since, until)).fetchall()
 
     def count(self, wanted: AttemptFilter | None = None) -> int:
         """How many attempts there are."""
@@ -229,13 +261,12 @@ class AttemptStore:
     def _is_broad(self, wanted: AttemptFilter) -> bool:
         if not wanted.prefix or wanted.number:
             return False
-        return any(
-            self._db.execute(
-                f"SELECT count(*) FROM ({arm.select('1')} LIMIT {query.BROAD})", arm.values
-            ).fetchone()[0]
-            == query.BROAD
-            for arm in query.prefix_arms(wanted)
-        )
+        return any(map(self._finds_many, query.prefix_arms(wanted)))
+
+    def _finds_many(self, arm: Terms) -> bool:
+        sql = f"SELECT count(*) FROM ({arm.select('1')} LIMIT {query.BROAD})"
+        found: int = self._db.execute(sql, arm.values).fetchone()[0]
+        return found == query.BROAD
 
     def _place(self, attempt_id: str) -> tuple[float, int]:
         """``at`` and ``seq`` of an attempt; of one that was purged, what its id says."""
@@ -253,26 +284,3 @@ class AttemptStore:
 
     def _reading(self) -> AbstractContextManager[None]:
         return translated(self.path)
-
-
-def _row(attempt: Attempt) -> list[Any]:
-    row = list(_values(attempt))
-    if attempt.shadow:
-        row[_SHADOW] = msgspec.json.encode(attempt.shadow).decode()
-    return row
-
-
-def _settle(rows: dict[str, list[Any]], line: DeliveryLine) -> bool:
-    """Put a delivery into the new row that it belongs to, if that is at hand: most are."""
-    row = rows.get(line.id)
-    if row is not None:
-        row[_DELIVERY] = line.delivery
-    return row is not None
-
-
-def _attempt(row: Sequence[Any]) -> Attempt:
-    fields: dict[str, Any] = dict(zip(query.FIELDS, row, strict=True))
-    fields["unknown_scope"] = bool(row[_UNKNOWN_SCOPE])
-    if row[_SHADOW]:
-        fields["shadow"] = _decode_shadow(row[_SHADOW])
-    return Attempt(**fields)

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 MISSING: Final = "panoramisk is not installed: pip install 'callgate[ami]'"
 MAX_MESSAGE: Final = 256 * 1024
 """Bytes of one message. ListCommands, the longest, has about 10,000."""
+MAX_ANSWERS: Final = 8 * 1024 * 1024
+"""Bytes of the answers to the actions under way. A Status has about 1,000 for each channel, so
+8,000 of them, of which panoramisk makes 75 MB."""
 _END: Final = b"\r\n\r\n"
 _is_name = re.compile(r"[A-Za-z][A-Za-z0-9-]*").fullmatch
 _ends_line = re.compile(r"[\r\n\0]").search
@@ -50,6 +53,7 @@ def panoramisk() -> Any:
 
 
 _is_shutdown = re.compile(rb"^[ \t]*event[ \t]*:[ \t]*shutdown[ \t]*\r?$", re.I | re.M).search
+_is_answer = re.compile(rb"^ActionID:", re.I | re.M).search
 
 
 class AmiLink(asyncio.Protocol):
@@ -62,6 +66,8 @@ class AmiLink(asyncio.Protocol):
         self._deadline = deadline
         self._buffer = Buffer(MAX_MESSAGE)
         self._greeted = False
+        self._under_way = 0
+        self._answered = 0
         self._transport: asyncio.Transport | None = None
         library = panoramisk()
         self._manager: Any = library.Manager(loop=loop, log=logging.getLogger("panoramisk"))
@@ -125,12 +131,16 @@ class AmiLink(asyncio.Protocol):
         if self.ended.done():
             raise LinkError(f"the manager interface is closed: {self.ended.result()}")
         action = self._made(values)
+        self._under_way += 1
         future: asyncio.Future[Any] = self._manager.send_action(action, as_list=as_list)
         try:
             return await self._wait(future, name)
         finally:
             self._protocol.responses.pop(action.id, None)
             future.cancel()
+            self._under_way -= 1
+            if not self._under_way:
+                self._answered = 0
 
     def close(self) -> None:
         """End the session now and for good."""
@@ -169,7 +179,11 @@ class AmiLink(asyncio.Protocol):
 
     def _give(self, message: bytes) -> None:
         if _is_shutdown(message):
-            return  # a caller's number can hold one, and a real one is followed by the end
+            return None  # a caller's number can hold one, and a real one is followed by the end
+        if _is_answer(message):
+            self._answered += len(message)
+            if self._answered > MAX_ANSWERS:
+                return self._end(f"it sent more than a guard takes: {MAX_ANSWERS} bytes of answers")
         try:
             self._protocol.data_received(message + _END)
         except Exception:

@@ -218,10 +218,10 @@ async def subscribe(link: EslLink) -> None:
 
 
 async def channels(link: EslLink) -> list[_Row]:
-    """All channels that there are. LinkError, LinkRefused when this user may not ask."""
+    """All channels that there are. LinkError; LinkRefused when what comes is no list of them."""
     told = await link.command(line("api show channels as json"))
     try:
         return msgspec.json.decode(told.body, type=_Rows).rows
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # MsgspecError and UnicodeDecodeError are ValueErrors
         said = told.body[:80].decode("utf-8", "replace").strip()
         raise LinkRefused(f"channels are not told: {said or told.get('Reply-Text')}") from None

@@ -13,10 +13,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from gateway.errors import LinkError, LinkRefused, RemoteProtocolError
+from gateway.errors import LinkError, LinkRefused, RemoteProtocolError, TooLong
 from gateway.frontends.tcp import MAX_UNSENT
 from gateway.protocols.esl import Headers, Message
-from gateway.protocols.esl_client import Closing, EslClient, Greeted, Happened, Replied
+from gateway.protocols.esl_client import MAX_REPLY, Closing, EslClient, Greeted, Happened, Replied
 from gateway.protocols.esl_command import line
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,8 @@ class EslLink(asyncio.Protocol):
                     case Closing(refused):
                         self._refused = refused
                         self._end("its access list refused us" if refused else "it said goodbye")
+        except TooLong as error:
+            self._end(f"it sent more than a guard takes: {error}, and at most {MAX_REPLY} are read")
         except RemoteProtocolError as error:
             self._end(f"it sent what no FreeSWITCH sends: {error}")
 

@@ -28,8 +28,9 @@ from gateway.protocols.esl import (
     Message,
 )
 
-MAX_REPLY: Final = 64 * 1024 * 1024
-"""Bytes of one reply: the list of all channels has about 1,300 for each."""
+MAX_REPLY: Final = 16 * 1024 * 1024
+"""Bytes of one reply: the list of all channels has about 1,300 for each, so 12,000 of them: past
+what one FreeSWITCH carries, and held twice while it is read."""
 EVENT: Final = "text/event-plain"
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from gateway.frontends import ami_link
 from tests.fakes.ami import Action, Session, dial_begin, fake_asterisk, standing
 from tests.support.asteriskguards import BLOCKED, HANGUP, guard_of, live_call
 from tests.support.guards import Bench
@@ -139,5 +142,41 @@ async def test_a_caller_can_end_no_list_of_channels(bench: Bench, written: str) 
             ]
             await asterisk.until("Status", len(asterisk.told("Status")) + 4)
             assert "5.0" in guard.live
+    lost = {"frontend": "ami", "result": "lost"}
+    assert bench.metrics.value("callgate_guard_links_total", **lost) == 0
+
+
+async def test_a_list_that_is_too_long_ends_the_link_which_is_tried_ever_more_seldom(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ami_link, "MAX_ANSWERS", 10_000)
+    pauses: list[int] = []
+
+    def pause(failures: int) -> float:
+        pauses.append(failures)
+        return 0.0
+
+    async with fake_asterisk() as asterisk:
+        asterisk.channels += [f"1.{place}" for place in range(20)]
+        guard = guard_of(bench, asterisk)
+        guard._pause = pause
+        running = asyncio.create_task(guard.run())
+        lost = {"frontend": "ami", "result": "lost"}
+        await bench.metrics.until(3, "callgate_guard_links_total", **lost)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert pauses[:2] == [1, 2]
+    assert "it sent more than a guard takes: 10000 bytes" in caplog.text
+
+
+async def test_the_bound_is_for_the_answers_under_way_and_not_for_events(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ami_link, "MAX_ANSWERS", 10_000)
+    async with fake_asterisk() as asterisk:
+        asterisk.channels.append("1.1")
+        async with bench.watching(guard_of(bench, asterisk, audit=0.1)):
+            asterisk.session.send(*[dial_begin("1001")] * 50)
+            await asterisk.until("Status", 15)
     lost = {"frontend": "ami", "result": "lost"}
     assert bench.metrics.value("callgate_guard_links_total", **lost) == 0

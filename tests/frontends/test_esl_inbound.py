@@ -14,11 +14,13 @@ from gateway.frontends.esl_inbound import EslInbound
 from gateway.frontends.esl_link import EslLink
 from gateway.guardsettings import FreeswitchGuardSettings
 from gateway.protocols.esl import Headers
+from gateway.protocols.esl_client import MAX_REPLY
 from gateway.protocols.esl_command import line
 from tests.fakes.event_socket import (
     PASSWORD,
     UUID,
     EventSocket,
+    Script,
     Session,
     event,
     event_socket,
@@ -498,19 +500,44 @@ async def test_an_event_that_its_receiver_cannot_use_leaves_the_link_up() -> Non
         link.close()
 
 
-async def test_a_link_on_which_nothing_works_is_tried_ever_more_seldom(bench: Bench) -> None:
+def deny(session: Session, _: str) -> None:
+    session.reply("-ERR permission denied")
+
+
+def say(body: bytes) -> Script:
+    return lambda session, _: session.response(body)
+
+
+def promise(session: Session, _: str) -> None:
+    head = f"Content-Type: api/response\nContent-Length: {MAX_REPLY + 1}\n\n"
+    session.raw(head.encode())
+
+
+@pytest.mark.parametrize(
+    ("show", "why"),
+    [
+        (deny, "channels are not told: -ERR permission denied"),
+        (promise, "it sent more than a guard takes: a body of"),
+        (say(b"-ERR no\n"), "channels are not told: -ERR no"),
+        (say(b'{"other":' + b"[" * 100_000), "channels are not told"),
+        (say(b'{"rows":' + b"[" * 100_000), "channels are not told"),
+        (say(b'{"rows":[{"uuid":"\xff"}]}'), "channels are not told"),
+        (say(b"\xff\xfe"), "channels are not told"),
+        (say(b'{"rows":7}'), "channels are not told"),
+    ],
+    ids=["denied", "too long", "an error", "deep", "deep rows", "no UTF-8", "no JSON", "no rows"],
+)
+async def test_a_link_on_which_nothing_works_is_tried_ever_more_seldom(
+    bench: Bench, caplog: pytest.LogCaptureFixture, show: Script, why: str
+) -> None:
     """Let in, but not told which channels there are."""
-
-    def deny(session: Session, _: str) -> None:
-        session.reply("-ERR permission denied")
-
     pauses: list[int] = []
 
     def pause(failures: int) -> float:
         pauses.append(failures)
         return 0.0
 
-    async with event_socket(show=deny) as pbx:
+    async with event_socket(show=show) as pbx:
         guard = guard_of(bench, pbx)
         guard._pause = pause
         running = asyncio.create_task(guard.run())
@@ -520,3 +547,4 @@ async def test_a_link_on_which_nothing_works_is_tried_ever_more_seldom(bench: Be
         await asyncio.gather(running, return_exceptions=True)
     assert pauses[:2] == [1, 2]
     assert not guard.connected.is_set()
+    assert f"has lost its link: {why}" in caplog.text

@@ -11,7 +11,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint asterisk oracle lock clean bench
+.PHONY: help run test check lint asterisk browser oracle lock clean bench
 
 # The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
 # version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
@@ -43,7 +43,7 @@ help: ## list the targets
 run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
 	@exec $(VENV)/bin/callgate --config $(CONFIG) serve
 
-test: $(VENV)/.dev asterisk oracle ## every check and every test, on a real Asterisk where one can be had
+test: $(VENV)/.dev asterisk browser oracle ## every check and every test, on a real Asterisk where one can be had
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest $(PYTEST)
 
@@ -60,6 +60,11 @@ lint: $(VENV)/.dev ## style and types
 asterisk:
 	@echo "Asterisk for the tests:"
 	@tests/asterisk/setup.sh || { [ $$? = 69 ] && [ "$${CI:-}" != true ]; }
+
+# Chromium likewise, for the tests of the pages: found, or unpacked from Debian's packages.
+browser:
+	@echo "Chromium for the tests:"
+	@tests/browser/setup.sh || { [ $$? = 69 ] && [ "$${CI:-}" != true ]; }
 
 # FreeSWITCH's own client library, as a second opinion. Where it cannot be built, its tests say why.
 oracle: $(VENV)/.dev

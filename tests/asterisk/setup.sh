@@ -14,49 +14,21 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 suites=${1:-forky sid}
 target=${CALLGATE_ASTERISK_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/callgate/asterisk}${1:+-$1}
 modules=$here/config/asterisk/modules.conf
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-impossible() { echo "setup.sh: $*" >&2; exit 69; }
-
-# URIs of the Debian mirrors that apt knows: by their label, else (no lists fetched yet) by path.
-mirrors() {
-    apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | sort -u |
-        sed -n -e 's/^Debian \(.*\)/\1/p' -e 's,^ *\([^ ]*/debian/*\)$,\1,p'
-}
-
-# An apt of our own under $work: its lists, cache and status are not the machine's.
-configure_apt() {
-    mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/apt/parts" "$work/debs"
-    : > "$work/apt/status"
-    cat > "$work/apt/conf" <<-CONF
-	Dir::State "$work/apt"; Dir::State::status "$work/apt/status"; Dir::Cache "$work/apt";
-	Dir::Etc::sourcelist "$work/apt/sources.list"; Dir::Etc::sourceparts "$work/apt/parts";
-	Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "$work/apt/parts";
-	Acquire::Languages "none"; Acquire::Check-Valid-Until "false"; Acquire::Retries "3";
-	CONF
-    # As root, apt would fetch as a user of its own, who cannot write here.
-    [ "$(id -u)" != 0 ] || echo 'APT::Sandbox::User "root";' >> "$work/apt/conf"
-    export APT_CONFIG="$work/apt/conf"
-}
+shared=$here/../support/debian.sh
+# shellcheck source=../support/debian.sh
+. "$shared"
 
 # The first mirror and suite that have Asterisk.
 fetch_index() {
     for mirror in $1; do
         for suite in $suites; do
-            echo "deb [signed-by=$keyring] $mirror $suite main" > "$work/apt/sources.list"
-            apt-get update -qq --error-on=any > "$work/apt/log" 2>&1 || continue
+            echo "$mirror $suite" | fetch_lists || continue
             apt-cache pkgnames > "$work/names"
             ! grep -qx asterisk "$work/names" || return 0
         done
     done
     cat "$work/apt/log" >&2
     impossible "no Debian mirror of this machine offers asterisk in: $suites"
-}
-
-unpack() {
-    (cd "$work/debs" && apt-get download -qq "$@")
-    for deb in "$work/debs"/*.deb; do dpkg-deb --extract "$deb" "$work/root"; done
-    rm "$work/debs"/*.deb
 }
 
 # The loader and the library directories of the tree $1; both the same for every Debian layout.
@@ -123,7 +95,7 @@ write_wrapper() {
 
 build() {
     configure_apt
-    fetch_index "$1"
+    fetch_index "$available"
     unpack asterisk asterisk-modules sip-tester libc6
     complete_libraries
     write_wrapper asterisk "$(loader "$work/root")" "$(find "$work/root" -path '*/sbin/asterisk')"
@@ -131,29 +103,11 @@ build() {
     { "$work/asterisk" -V && "$work/sipp" -v | grep -o 'SIPp v[^ ]*'; } > "$work/version" ||
         impossible "a library is missing; not in the tree are: $(missing_libraries | paste -sd ' ')"
     (cd "$work/root" && rm -rf etc usr/share/doc usr/share/man usr/share/locale)
-    (cd "$work" && rm -rf apt debs names present asked found)
-    echo "$recipe" > "$work/recipe"
+    (cd "$work" && rm -rf names present asked found)
 }
 
-for tool in apt-get apt-cache dpkg-deb flock sha256sum; do
-    command -v "$tool" > /dev/null || impossible "there is no $tool here"
-done
-[ -r "$keyring" ] || impossible "$keyring is missing (package debian-archive-keyring)"
-available=$(mirrors)
+require_apt
+available=$(archives | sed -n 's/^\([^ ]*\) [^ ]* Debian$/\1/p' | sort -u)
 [ -n "$available" ] || impossible "apt is configured with no Debian mirror"
-
-mkdir -p "$(dirname -- "$target")"
-exec 9> "$target.lock"
-flock 9
-recipe=$(cat "$0" "$modules" | sha256sum | cut -c 1-16)
-if [ "$(cat "$target/recipe" 2> /dev/null)" != "$recipe" ]; then
-    work=$target.new
-    rm -rf "$work"
-    mkdir "$work"
-    trap 'rm -rf "$work"' EXIT
-    trap 'exit 130' INT TERM HUP
-    build "$available" >&2
-    rm -rf "$target"
-    mv "$work" "$target"
-fi
+made_before "$target" "$0" "$shared" "$modules" || make_anew
 echo "$target"

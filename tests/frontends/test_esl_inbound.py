@@ -47,7 +47,7 @@ def guard_of(bench: Bench, pbx: EventSocket, **settings: object) -> EslInbound:
             "connect": Address("127.0.0.1", pbx.port),
             "password": PASSWORD,
             "deadline": 10.0,
-            "audit": 3600.0,
+            "audit": 60.0,
             "allowed": "* XML screened",
             **settings,
         }

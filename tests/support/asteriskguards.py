@@ -19,7 +19,7 @@ def guard_of(bench: Bench, asterisk: FakeAsterisk, **settings: object) -> AmiGua
             "connect": Address("127.0.0.1", asterisk.port),
             "secret": SECRET,
             "deadline": 10.0,
-            "audit": 3600.0,
+            "audit": 60.0,
             **settings,
         }
     )

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -15,6 +16,7 @@ from gateway.calls import Call, Direction
 from gateway.errors import ConfigError
 from gateway.guardsettings import GuardsSettings
 from gateway.reload import PolicyStore
+from gateway.settings import Settings
 from tests.fakes.event_socket import PASSWORD, UUID, EventSocket, Session, event_socket, parked
 from tests.support.guards import Bench, Policies
 from tests.support.policies import number
@@ -141,6 +143,26 @@ async def test_what_is_under_way_at_the_end_is_brought_to_its_end() -> None:
         pbx.session.response("+OK\n")
         await stopping
     assert [attempt.delivery for attempt in bench.attempts] == ["confirmed"]
+
+
+@pytest.mark.parametrize("pbx", ["freeswitch", "asterisk"])
+@pytest.mark.parametrize("audit", ["1h", "61s", "99ms", "0s"])
+def test_a_count_that_is_too_seldom_or_too_often_is_a_fault_that_names_its_range(
+    pbx: str, audit: str
+) -> None:
+    text = f"guards: {{{pbx}: {{audit: {audit}}}}}"
+    with pytest.raises(ConfigError) as error:
+        Settings.parse(text.encode(), Path("callgate.yaml"), {})
+    (fault,) = error.value.faults
+    assert fault.key == f"guards.{pbx}.audit"
+    assert fault.message.startswith("must lie between 100ms and 60s: ")
+
+
+@pytest.mark.parametrize(("audit", "seconds"), [("100ms", 0.1), ("60s", 60.0), ("1m", 60.0)])
+def test_a_count_as_often_as_may_be_is_none(audit: str, seconds: float) -> None:
+    text = f"guards: {{asterisk: {{audit: {audit}}}}}"
+    found = Settings.parse(text.encode(), Path("callgate.yaml"), {})
+    assert found.guards.asterisk.audit == seconds
 
 
 async def test_a_guard_of_asterisk_without_its_library_is_a_fault_of_the_settings(

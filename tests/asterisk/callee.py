@@ -32,19 +32,23 @@ class Invite:
 
 
 class Callee:
-    """A SIP server on a UDP port of 127.0.0.1, in a thread of its own."""
+    """A SIP server on a UDP port of 127.0.0.1, in a thread of its own.
+
+    A call to a number of ``forwards`` is sent on by it (302) to the number that stands there.
+    """
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
-        self._invites: dict[str, Invite] = {}
+        self.forwards: dict[str, str] = {}
+        self._invites: dict[tuple[str, str], Invite] = {}
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     @property
     def invites(self) -> list[Invite]:
-        """All so far, oldest first; a retransmission is none."""
+        """All so far, oldest first; a retransmission is none, nor is one within a call."""
         return list(self._invites.values())
 
     def close(self) -> None:
@@ -64,16 +68,19 @@ class Callee:
         method = request.split(" ", 1)[0]
         if method == "INVITE":
             invite = Invite(request)
-            self._invites.setdefault(invite.header("Call-ID"), invite)
+            if ";tag=" not in invite.header("To"):
+                self._invites.setdefault((invite.header("Call-ID"), invite.number), invite)
+            if (target := self.forwards.get(invite.number)) is not None:
+                return [self._answer(request, "302 Moved Temporarily", contact=target)]
             return [self._answer(request, "180 Ringing"), self._answer(request, "200 OK", _SDP)]
         return [self._answer(request, "200 OK")] if method in ("BYE", "CANCEL", "OPTIONS") else []
 
-    def _answer(self, request: str, status: str, body: str = "") -> str:
+    def _answer(self, request: str, status: str, body: str = "", contact: str = "callee") -> str:
         to = re.search(r"^To: .*$", request, re.M | re.I)
         lines = [line.strip() for line in _COPIED.findall(request)]
         target = to[0].strip() if to else "To: <sip:callee@127.0.0.1>"
         lines.append(target if ";tag=" in target else target + ";tag=callee")
-        lines.append(f"Contact: <sip:callee@127.0.0.1:{self.port}>")
+        lines.append(f"Contact: <sip:{contact}@127.0.0.1:{self.port}>")
         if body:
             lines.append("Content-Type: application/sdp")
         lines.append(f"Content-Length: {len(body)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from gateway.attempts.model import Attempt
 from gateway.pbx.asterisk import CAUSES
 from tests.asterisk.callee import Callee, Invite
 from tests.asterisk.gateway import Gateway
-from tests.asterisk.pbx import Pbx, Programs, Unavailable, set_up
+from tests.asterisk.pbx import PATIENCE, SECRET, Pbx, Programs, Unavailable, set_up
 from tests.asterisk.sip import Caller, Outcome
 
 SUITE = os.environ.get("CALLGATE_ASTERISK_SUITE", "")
@@ -92,6 +94,32 @@ def own_gateway(tmp_path: Path, pbx: Pbx) -> Iterator[Callable[..., Gateway]]:
     yield start
     for gateway in started:
         gateway.stop()
+
+
+GUARDS = """
+guards:
+  asterisk: {{connect: "127.0.0.1:{port}", secret: {secret}, audit: 500ms, deadline: 10s}}
+"""
+LISTS = "lists:\n  dropping: {action: block, drop_active: true, may_be_empty: true}\n"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, pbx: Pbx) -> Iterator[Gateway]:
+    """A gateway whose guard has its link to Asterisk."""
+    gateway = Gateway(tmp_path / "gateway")
+    with gateway.config.open("a") as config:
+        config.write(GUARDS.format(port=pbx.manager_port, secret=SECRET))
+    gateway.policy.write_text(gateway.policy.read_text().replace("lists:\n", LISTS, 1))
+    gateway.start()
+    pbx.ask(gateway.address)
+    deadline = time.monotonic() + PATIENCE
+    while not json.loads(gateway.run("status", "--json"))["guards"]["ami"]:
+        assert time.monotonic() < deadline, gateway.output
+        time.sleep(0.05)
+    yield gateway
+    pbx.command("channel request hangup all")
+    pbx.wait_until_gone("PJSIP/")
+    gateway.stop()
 
 
 NO_ATTEMPT = Attempt(id="", at=0.0, direction="", verdict="", reason="", revision="")

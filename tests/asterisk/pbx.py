@@ -23,6 +23,9 @@ UNAVAILABLE = 69
 PATIENCE = 15.0
 """Seconds after which something that should have happened has not."""
 
+_BRIDGE = 12
+"""Where `core show channels concise` has the bridge."""
+
 
 class Unavailable(Exception):
     """This machine cannot have an Asterisk of ours; the message says why."""
@@ -143,6 +146,19 @@ class Pbx:
                     return line
             time.sleep(0.01)
         raise AssertionError(f"{text!r} did not appear in the log:\n{self.log[since:]}")
+
+    def wait_for_bridge(self, channel: str) -> str:
+        """Until a channel whose name begins so is in a bridge with another; its whole name."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            lines = self.command("core show channels concise").splitlines()
+            cells = [line.split("!") for line in lines if line.count("!") >= _BRIDGE]
+            bridges = [cell[_BRIDGE] for cell in cells if cell[_BRIDGE]]
+            for cell in cells:
+                if cell[0].startswith(channel) and bridges.count(cell[_BRIDGE]) > 1:
+                    return cell[0]
+            time.sleep(0.02)
+        raise AssertionError(f"{channel} is in no bridge:\n" + "\n".join(lines))
 
     def wait_until_gone(self, channel: str) -> None:
         """Until no channel has a name that begins so."""

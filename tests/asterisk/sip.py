@@ -78,12 +78,17 @@ class Caller:
         uri: str = "",
         headers: str = "",
         scenario: str = "call",
+        target: str = "",
     ) -> Outcome:
-        """One call to its end. ``sender`` is the user of From; ``uri`` replaces its whole URI."""
+        """One call to its end. ``sender`` is the user of From; ``uri`` replaces its whole URI.
+
+        ``target`` is the number to which the scenario ``transfer`` transfers the callee.
+        """
         values = {
             "to": to,
             "sender": uri or f"sip:{sender}@{ADDRESSES[endpoint]}",
             "headers": "".join(f"\n      {line}" for line in headers.splitlines()),
+            "target": target,
         }
         outcomes = self._run(endpoint, values, scenario)
         assert len(outcomes) == 1, outcomes
@@ -110,6 +115,7 @@ class Caller:
         script.write_text(template.substitute(values, rejections=_rejections()))
         command = [self._sipp, f"127.0.0.1:{self._pbx.port}", "-sf", str(script)]
         command += ["-i", ADDRESSES[endpoint], "-trace_msg", "-message_file", str(trace)]
+        command += ["-aa"] if scenario == "transfer" else []
         command += ["-nostdin", "-nr", "-recv_timeout", str(int(PATIENCE * 1000))]
         command += options or ("-m", "1")
         done = subprocess.run(
@@ -126,11 +132,17 @@ def _rejections() -> str:
 
 
 def read_trace(trace: str) -> dict[str, Outcome]:
-    """Outcomes by the user of From, from what ``-trace_msg`` wrote."""
+    """Outcomes by the user of From, from what ``-trace_msg`` wrote.
+
+    What is late for a call of another sipp at this address is passed over.
+    """
     outcomes: dict[str, Outcome] = {}
     for found in _message.finditer(trace):
-        text = found["text"]
-        outcome = outcomes.setdefault(_header(text, "Call-ID"), Outcome())
+        text, call = found["text"], _header(found["text"], "Call-ID")
+        if found["way"] == "sent" and text.startswith("INVITE "):
+            outcomes.setdefault(call, Outcome())
+        if (outcome := outcomes.get(call)) is None:
+            continue
         status = _status.match(text)
         if status and _header(text, "CSeq") == "1 INVITE":
             outcome.statuses.append(int(status[1]))

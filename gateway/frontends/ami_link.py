@@ -22,10 +22,10 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from gateway.errors import LinkError, LinkRefused, LocalProtocolError, TooLong
-from gateway.frontends.tcp import MAX_UNSENT
+from gateway.frontends.link import Link
 from gateway.protocols.buffer import Buffer
 
 log = logging.getLogger(__name__)
@@ -56,25 +56,21 @@ _is_shutdown = re.compile(rb"^[ \t]*event[ \t]*:[ \t]*shutdown[ \t]*\r?$", re.I 
 _is_answer = re.compile(rb"^ActionID:", re.I | re.M).search
 
 
-class AmiLink(asyncio.Protocol):
+class AmiLink(Link[Event]):
     """A session. ``ended`` is done, with the reason, once it is over."""
 
     def __init__(self, on_event: Callable[[Event], None], deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[str] = loop.create_future()
-        self._on_event = on_event
-        self._deadline = deadline
+        super().__init__(on_event, deadline)
         self._buffer = Buffer(MAX_MESSAGE)
         self._greeted = False
         self._under_way = 0
         self._answered = 0
-        self._transport: asyncio.Transport | None = None
-        library = panoramisk()
+        loop, library = asyncio.get_running_loop(), panoramisk()
         self._manager: Any = library.Manager(loop=loop, log=logging.getLogger("panoramisk"))
         self._manager.callbacks.clear()
         self._manager.patterns.clear()
-        self._manager.connection_lost = lambda _: self._end("Asterisk shuts down")
-        self._manager.register_event("*", lambda _, event: self._happened(event))
+        self._manager.connection_lost = lambda _: self.end("Asterisk shuts down")
+        self._manager.register_event("*", lambda _, event: self.happened(event))
         self._protocol: Any = import_module("panoramisk.ami_protocol").AMIProtocol()
 
     @classmethod
@@ -88,31 +84,18 @@ class AmiLink(asyncio.Protocol):
         on_event: Callable[[Event], None],
         deadline: float,
     ) -> AmiLink:
-        """A session that is logged in; see ``begin``."""
+        """A session that is logged in. LinkError, or LinkRefused for a wrong secret."""
         link = cls(on_event, deadline)
         await link.begin(host, port, username, secret)
         return link
 
-    async def begin(self, host: str, port: int, username: str, secret: str) -> None:
-        """Connect and log in for the events of calls. LinkError; LinkRefused for a wrong secret.
-
-        Events can come with the reply to the login, so before this returns.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._deadline):
-                await loop.create_connection(lambda: self, host, port)
-        except OSError as error:  # TimeoutError is one
-            why = str(error) or f"no connection within {self._deadline:g} s"
-            raise LinkError(f"{host}:{port}: {why}") from error
-        try:
-            login = {"Username": username, "Secret": secret, "Events": "call"}
-            answer = await self.action("Login", login)
-            if not answer[0].success:
-                raise LinkRefused(f"the login failed: {answer[0].message}")
-        except BaseException:
-            self.close()
-            raise
+    async def log_in(self, *credentials: str) -> None:
+        """With a username and a secret, for the events of calls."""
+        username, secret = credentials
+        login = {"Username": username, "Secret": secret, "Events": "call"}
+        answer = await self.action("Login", login)
+        if not answer[0].success:
+            raise LinkRefused(f"the login failed: {answer[0].message}")
 
     async def action(self, name: str, values: Values | None = None) -> list[Any]:
         """Send an action; its reply, or for a list the reply and its events.
@@ -134,7 +117,10 @@ class AmiLink(asyncio.Protocol):
         self._under_way += 1
         future: asyncio.Future[Any] = self._manager.send_action(action, as_list=as_list)
         try:
-            return await self._wait(future, name)
+            answer = await self.wait(future)
+            return answer if isinstance(answer, list) else [answer]
+        except TimeoutError:
+            raise LinkError(f"it did not answer {name} within {self.deadline:g} s") from None
         finally:
             self._protocol.responses.pop(action.id, None)
             future.cancel()
@@ -142,16 +128,15 @@ class AmiLink(asyncio.Protocol):
             if not self._under_way:
                 self._answered = 0
 
-    def close(self) -> None:
-        """End the session now and for good."""
-        self._end("closed")
+    def end(self, why: str) -> None:
+        self._protocol.closed = True  # so that it begins nothing of its own
+        super().end(why)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
-        self._protocol.connection_made(self._transport)
+        super().connection_made(transport)
+        self._protocol.connection_made(transport)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.set_result((self._transport, self._protocol))
+        done.set_result((transport, self._protocol))
         self._manager.connection_made(done)
         self._manager.pinger.cancel()
         self._manager.pinger = None
@@ -162,13 +147,7 @@ class AmiLink(asyncio.Protocol):
             while not self.ended.done() and (message := self._next()) is not None:
                 self._give(message)
         except TooLong as error:
-            self._end(f"it sent a message without an end: {error}")
-
-    def pause_writing(self) -> None:
-        self._end("it does not read")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(str(exc) if exc else "it closed the connection")
+            self.end(f"it sent a message without an end: {error}")
 
     def _next(self) -> bytes | None:
         if not self._greeted:
@@ -183,34 +162,11 @@ class AmiLink(asyncio.Protocol):
         if _is_answer(message):
             self._answered += len(message)
             if self._answered > MAX_ANSWERS:
-                return self._end(f"it sent more than a guard takes: {MAX_ANSWERS} bytes of answers")
+                return self.end(f"it sent more than a guard takes: {MAX_ANSWERS} bytes of answers")
         try:
             self._protocol.data_received(message + _END)
         except Exception:
             log.exception("a message of Asterisk could not be used; the link goes on")
 
-    def _happened(self, event: Event) -> None:
-        try:
-            self._on_event(event)
-        except Exception:
-            log.exception("an event could not be used; the link goes on")
-
     def _made(self, values: Values) -> Any:
         return import_module("panoramisk.actions").Action(dict(values))
-
-    def _end(self, why: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(why)
-        self._protocol.closed = True  # so that it begins nothing of its own
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def _wait(self, future: asyncio.Future[Any], name: str) -> list[Any]:
-        either: set[asyncio.Future[Any]] = {future, self.ended}
-        await asyncio.wait(either, timeout=self._deadline, return_when=asyncio.FIRST_COMPLETED)
-        if future.done():
-            answer = future.result()
-            return answer if isinstance(answer, list) else [answer]
-        if self.ended.done():
-            raise LinkError(self.ended.result())
-        raise LinkError(f"it did not answer {name} within {self._deadline:g} s")

@@ -27,6 +27,7 @@ from gateway.attempts.model import Delivery
 from gateway.calls import Call
 from gateway.errors import LinkError, LinkRefused
 from gateway.frontends.census import Census, LiveCalls
+from gateway.frontends.link import Link
 from gateway.frontends.pause import pause_after
 from gateway.frontends.session import Screened, Screener
 from gateway.logs import Seldom
@@ -52,14 +53,6 @@ class PolicySource(Protocol):
 
     @property
     def current(self) -> Policy: ...
-
-
-class Link(Protocol):
-    """A session with a PBX."""
-
-    ended: asyncio.Future[str]
-
-    def close(self) -> None: ...
 
 
 class Guard:
@@ -92,11 +85,11 @@ class Guard:
         self._dropping: set[str] = set()
         self._places = asyncio.Semaphore(MAX_ACTIONS)
         self._closing = False
-        self._link: Link | None = None
+        self._link: Link[Any] | None = None
         self._worked = False
         self.seldom = Seldom(log)
 
-    async def connect(self) -> Link:
+    async def connect(self) -> Link[Any]:
         """Make a link that gives the events. LinkError, LinkRefused."""
         raise NotImplementedError
 
@@ -229,7 +222,7 @@ class Guard:
     async def audited(self, present: frozenset[str]) -> None:
         """The channels were counted; ``present`` are their ids. For what a guard adds to it."""
 
-    async def _serve(self, link: Link) -> str:
+    async def _serve(self, link: Link[Any]) -> str:
         self._link, self._worked = link, False
         self._count_link("connected")
         log.info("guard %s is connected", self.name)

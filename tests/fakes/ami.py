@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.fakes.manager import Client, Manager, served
+
 SECRET = "s3cret"
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 Action = dict[str, str]
@@ -84,11 +86,8 @@ def hangup(uniqueid: str) -> str:
     return f"Event: Hangup\nPrivilege: call,all\n{ended}\nCause: 16\nCause-txt: Normal Clearing"
 
 
-@dataclass
-class Session:
+class Session(Client):
     """One connection to the manager."""
-
-    writer: asyncio.StreamWriter
 
     def send(self, *messages: str) -> None:
         """Messages, whose lines end in a newline here."""
@@ -96,18 +95,12 @@ class Session:
             "".join(f"{text.rstrip()}\n\n" for text in messages).replace("\n", "\r\n").encode()
         )
 
-    def raw(self, data: bytes) -> None:
-        self.writer.write(data)
-
     def reply(self, action: Action, text: str = "Message: fine", response: str = "Success") -> None:
         self.send(f"Response: {response}\nActionID: {action['ActionID']}\n{text}")
 
-    def close(self) -> None:
-        self.writer.close()
-
 
 @dataclass
-class FakeAsterisk:
+class FakeAsterisk(Manager[Session, Action]):
     """Its actions so far, in all sessions, and what it does with the next.
 
     ``channels`` are ids of channels that stand there, ``legs`` the whole Status of others.
@@ -117,13 +110,8 @@ class FakeAsterisk:
     channels: list[str] = field(default_factory=list)
     legs: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    port: int = 0
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def session(self) -> Session:
-        return self.sessions[-1]
+    end = b"\r\n\r\n"
 
     def told(self, name: str) -> list[Action]:
         """The actions of this name, without their ids."""
@@ -133,32 +121,17 @@ class FakeAsterisk:
             if action["Action"] == name
         ]
 
-    async def until(self, name: str, times: int = 1) -> list[Action]:
-        """Wait for so many actions of this name."""
-        while len(self.told(name)) < times:
-            self._news.clear()
-            await self._news.wait()
-        return self.told(name)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = Session(writer)
-        self.sessions.append(session)
+    def begin(self, writer: asyncio.StreamWriter) -> Session:
         writer.write(GREETING)
-        try:
-            while True:
-                block = (await reader.readuntil(b"\r\n\r\n")).decode().strip("\r\n")
-                action = dict(line.split(": ", 1) for line in block.split("\r\n"))
-                self.actions.append(action)
-                script = self.script.get(action["Action"])
-                (script or self._answer)(session, action)
-                self._news.set()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        return Session(writer)
 
-    def _answer(self, *asked: object) -> None:
-        session, action = asked
-        assert isinstance(session, Session)
-        assert isinstance(action, dict)
+    def obey(self, session: Session, command: str) -> None:
+        action = dict(line.split(": ", 1) for line in command.strip("\r\n").split("\r\n"))
+        self.actions.append(action)
+        (self.script.get(action["Action"]) or self.answer)(session, action)
+
+    def answer(self, session: Session, action: Action) -> None:
+        """What a manager does by itself."""
         match action["Action"]:
             case "Login" if action["Secret"] != SECRET:
                 session.reply(action, "Message: Authentication failed", "Error")
@@ -196,12 +169,5 @@ def only_asked(status: str, action: Action) -> str:
 @asynccontextmanager
 async def fake_asterisk(**script: Script) -> AsyncIterator[FakeAsterisk]:
     """A manager on loopback; ``script`` says what it does with actions by name."""
-    fake = FakeAsterisk(script)
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.port = server.sockets[0].getsockname()[1]
-    try:
+    async with served(FakeAsterisk(script)) as fake:
         yield fake
-    finally:
-        server.close()
-        for session in fake.sessions:
-            session.close()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.fakes.freeswitch import captured, encoded
+from tests.fakes.manager import Client, Manager, served
 
 PASSWORD = "s3cret"
 UUID = "0e33b7ed-9427-4289-8804-cecab5152c1c"
@@ -66,14 +67,8 @@ def event(name: str, headers: Mapping[str, str]) -> bytes:
     return f"Content-Length: {len(body)}\nContent-Type: text/event-plain\n\n".encode() + body
 
 
-@dataclass
-class Session:
+class Session(Client):
     """One client."""
-
-    writer: asyncio.StreamWriter
-
-    def raw(self, data: bytes) -> None:
-        self.writer.write(data)
 
     def event(self, name: str, headers: Mapping[str, str]) -> None:
         self.raw(event(name, headers))
@@ -85,56 +80,36 @@ class Session:
         data = body.encode() if isinstance(body, str) else body
         self.raw(f"Content-Type: api/response\nContent-Length: {len(data)}\n\n".encode() + data)
 
-    def close(self) -> None:
-        self.writer.close()
-
 
 @dataclass
-class EventSocket:
+class EventSocket(Manager[Session, str]):
     """``channels`` are those that ``show channels`` tells, with their application."""
 
     script: Mapping[str, Script] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
     dumps: dict[str, Mapping[str, str]] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
-    port: int = 0
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def session(self) -> Session:
-        return self.sessions[-1]
 
     def told(self, word: str) -> list[str]:
         """The API commands of this name, without it."""
         start = f"api {word} "
         return [text.removeprefix(start) for text in self.commands if text.startswith(start)]
 
-    async def until(self, word: str, times: int = 1) -> list[str]:
-        """Wait for so many API commands of this name."""
-        while len(self.told(word)) < times:
-            self._news.clear()
-            await self._news.wait()
-        return self.told(word)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def begin(self, writer: asyncio.StreamWriter) -> Session:
         session = Session(writer)
-        self.sessions.append(session)
         if (greet := self.script.get("greeting")) is not None:
             greet(session, "")
         else:
             session.raw(captured("inbound.auth-request"))
-        try:
-            while True:
-                command = (await reader.readuntil(b"\n\n")).decode().rstrip("\n")
-                self.commands.append(command)
-                words = command.removeprefix("api ").split(" ")
-                (self.script.get(words[0]) or self._answer)(session, command)
-                self._news.set()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        return session
 
-    def _answer(self, session: Session, command: str) -> None:
+    def obey(self, session: Session, command: str) -> None:
+        self.commands.append(command)
+        word = command.removeprefix("api ").split(" ")[0]
+        (self.script.get(word) or self.answer)(session, command)
+
+    def answer(self, session: Session, command: str) -> None:
+        """What an event socket does by itself."""
         words = command.split(" ")
         match words:
             case ["auth", *given]:
@@ -157,12 +132,5 @@ class EventSocket:
 @asynccontextmanager
 async def event_socket(**script: Script) -> AsyncIterator[EventSocket]:
     """An event socket on loopback; ``script`` says what it does with commands by name."""
-    fake = EventSocket(script)
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.port = server.sockets[0].getsockname()[1]
-    try:
+    async with served(EventSocket(script)) as fake:
         yield fake
-    finally:
-        server.close()
-        for session in fake.sessions:
-            session.close()

@@ -151,7 +151,7 @@ async def test_a_leg_that_begins_with_the_login_is_hung_up(bench: Bench, times: 
         if len(asterisk.sessions) < times:
             session.close()
         else:
-            asterisk._answer(session, action)
+            asterisk.answer(session, action)
 
     async with (
         fake_asterisk(Login=at_once, Status=vanish_once) as asterisk,
@@ -165,7 +165,7 @@ async def test_a_leg_that_begins_with_the_login_is_hung_up(bench: Bench, times: 
 async def test_a_link_that_does_not_answer_is_dead(bench: Bench) -> None:
     def once(session: Session, action: Action) -> None:
         if len(asterisk.told("Status")) == 1:
-            asterisk._answer(session, action)
+            asterisk.answer(session, action)
 
     async with fake_asterisk(Status=once) as asterisk:
         guard = guard_of(bench, asterisk, audit=0.1, deadline=0.2)

@@ -5,6 +5,7 @@ GatewayError
 ├── BadEntry               one number or prefix that cannot become an entry
 ├── EntryError             a managed change that was refused
 ├── ControlError           the control socket answered with an error, or not at all
+│   └── ControlRefused         … it answered that it will not do what was asked
 ├── JournalError           an attempt could not be written
 ├── StoreError             a store (attempts, managed entries) could not be read or written
 ├── LinkError              a PBX's event socket or manager interface cannot be used, or was lost
@@ -63,6 +64,10 @@ class EntryError(GatewayError):
 
 class ControlError(GatewayError):
     """The running gateway refused a request, or could not be reached."""
+
+
+class ControlRefused(ControlError):
+    """The running gateway answered that it will not do what was asked; the message says why."""
 
 
 class JournalError(GatewayError):

@@ -77,6 +77,8 @@ METRICS: tuple[Metric, ...] = (
     _counter("control_refused_peers", "Peers of the control socket with the wrong user id."),
     _gauge("ingester_up", "Whether the ingester process is running."),
     _counter("ingester_restarts", "How often the ingester process had to be started again."),
+    _gauge("http_up", "Whether the process of the API and the pages is running."),
+    _counter("http_restarts", "How often the process of the API and the pages had to be started."),
     _gauge("ingester_failing", "1 while the ingester reports an error."),
     _gauge("ingester_status_age_seconds", "Seconds since the ingester last said how it is."),
     _gauge("ingester_backlog_bytes", "Bytes of the journal that are not in the store yet."),

@@ -25,6 +25,7 @@ from gateway.guardsettings import (
     GuardMode,
     GuardsSettings,
 )
+from gateway.httpsettings import HttpSettings
 from gateway.secrets import Secret, password, put, url_secret
 from gateway.yamlfile import Document, read_yaml, shown
 from gateway.yamlmodel import (
@@ -43,7 +44,6 @@ SECRET_VARIABLE = "CALLGATE_AGI_SECRET"
 """The environment variable that overrides ``agi.secret`` and ``agi.secret_file``."""
 ESL_SECRET_VARIABLE = "CALLGATE_ESL_SECRET"
 """The same for ``esl.secret`` and ``esl.secret_file``."""
-
 
 MOST = 2**20
 """Bytes of a settings file."""
@@ -199,6 +199,7 @@ class Settings(Section):
     esl: EslSettings = Field(
         default=EslSettings(), description="The listener for FreeSWITCH's outbound socket."
     )
+    http: HttpSettings = Field(default=HttpSettings(), description="The HTTP API and the pages.")
     journal: JournalSettings = Field(
         default=JournalSettings(), description="The journal of attempts."
     )

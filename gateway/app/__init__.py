@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway import logs
 from gateway.app.gateway import Gateway
@@ -123,6 +123,13 @@ def banner(gateway: Gateway, try_next: str) -> None:
     print(f"callgate is ready: {gateway.summary()}")
     print(f"  FastAGI   {places.get('agi', 'off')}")
     print(f"  ESL       {places.get('esl', 'off')}")
+    print(f"  HTTP      {_page(places)}")
     print(f"  control   {places['control']}")
     print(f"  policy    {gateway.settings.policy_path}")
+    if gateway.web.first_token:
+        print(f"  token     {gateway.web.first_token} (shown this once: log in with it)")
     print(f"  try next  {try_next}", flush=True)
+
+
+def _page(places: Mapping[str, str]) -> str:
+    return f"http://{places['http']}/" if "http" in places else "off"

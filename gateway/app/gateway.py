@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.app.notify import Notifier
 from gateway.app.remarks import exposed, unapplied
 from gateway.app.star import carry_out
 from gateway.app.state import load_emergencies, save_emergencies
+from gateway.app.web import WebSide
 from gateway.attempts.journal import Journal
 from gateway.control.server import ControlServer, program_version
 from gateway.entries import EntryStore
@@ -28,7 +30,7 @@ from gateway.frontends.session import Frontend
 from gateway.metrics import Metrics
 from gateway.reload import Generations, PolicyStore, ReloadResult
 from gateway.screener import Screener
-from gateway.settings import Settings
+from gateway.settings import Address, Settings
 from gateway.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -81,8 +83,10 @@ class Gateway:
             self.metrics,
             self.status,
             remarks=partial(unapplied, settings),
+            screener=self.screener,
         )
         self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
+        self.web = WebSide(settings, self.metrics)
         self._notifier = notifier
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +98,7 @@ class Gateway:
         await self.control.start()
         await self._listen()
         self.metrics.set("callgate_start_time_seconds", self._started)
-        work = [self._beat(), self._live(), self.ingester.run()]
+        work = [self._beat(), self._live(), self.ingester.run(), self.web.run()]
         if self.settings.reload.watch:
             work.append(Watcher(self.policies, poll=self.settings.reload.poll).run())
         self._tasks = [asyncio.create_task(item) for item in work]
@@ -125,6 +129,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.web.close()
         await self.policies.close()
         self.entries.close()
 
@@ -134,6 +139,8 @@ class Gateway:
         for frontend in self._listening:
             host, port = frontend.address
             found[frontend.name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if self.web.address:
+            found["http"] = str(self.web.address)
         return found
 
     def summary(self) -> str:
@@ -171,16 +178,12 @@ class Gateway:
                 continue
             if remark := exposed(frontend.name, address, section.secret):
                 log.warning("%s", remark)
-            try:
+            with _explained(frontend.name, address):
                 await frontend.start(address.host, address.port)
-            except OSError as error:
-                message = f"cannot listen on {address}: {error.strerror or error}"
-                if error.errno == errno.EADDRINUSE:
-                    message += f"; ss -ltnp 'sport = :{address.port}' says who does: stop it, "
-                    message += f"or set {frontend.name}.listen to another port"
-                fault = Fault("", 0, 0, f"{frontend.name}.listen", message)
-                raise ConfigError([fault]) from error
             self._listening.append(frontend)
+        if settings.http.listen is not None:
+            with _explained("http", settings.http.listen):
+                await asyncio.to_thread(self.web.listen, settings.http.listen)
 
     async def _live(self) -> None:
         """Signs of life of the loop that answers calls, whatever the disk does."""
@@ -220,6 +223,19 @@ class Gateway:
         self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._syncs[0])
         self.metrics.inc("callgate_journal_sync_failures_total", failed - self._syncs[1])
         self._syncs = (late, failed)
+
+
+@contextmanager
+def _explained(key: str, address: Address) -> Iterator[None]:
+    """Why a listener cannot be opened, as a fault of the settings that names the way out."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot listen on {address}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            message += f"; ss -ltnp 'sport = :{address.port}' says who does: stop it, "
+            message += f"or set {key}.listen to another port"
+        raise ConfigError([Fault("", 0, 0, f"{key}.listen", message)]) from error
 
 
 def _tell_death(task: asyncio.Task[None]) -> None:

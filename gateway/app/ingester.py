@@ -5,10 +5,8 @@ A process that is there but does nothing is known by what it says: its status fi
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +14,12 @@ from typing import Any
 
 import msgspec
 
+from gateway.app.child import Child
 from gateway.attempts.status import read_status
 from gateway.metrics import Metrics
-from gateway.reload.generations import child_environment
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-"""Seconds before it is started again: doubled at each failure, back after a calm minute."""
 SILENCE = 60.0
 """Seconds without a word after which it is taken to hang: while it is well it speaks every 5."""
 STOP_TIME = 12.0
@@ -48,7 +43,19 @@ class Ingester:
         self._clock = clock
         self._since = clock()
         self._silent = False
-        self.pid = 0
+        self._child = Child(
+            "ingester", "callgate_ingester", metrics, self._command, stop_time=STOP_TIME
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 while it does not run."""
+        return self._child.pid
+
+    def _command(self) -> list[str]:
+        keep, parent = f"{self._keep:.0f}", str(os.getpid())
+        module = "gateway.attempts.ingest"
+        return [module, str(self._state), "--keep", keep, "--parent", parent]
 
     def look(self) -> None:
         """Put into metrics what it said last, and when; a long silence is logged once."""
@@ -83,51 +90,8 @@ class Ingester:
 
     async def run(self) -> None:
         """Until it is cancelled; then the child makes its last pass and ends."""
-        pause = FIRST_PAUSE
-        while True:
-            began = time.monotonic()
-            code = await self._once()
-            pause = FIRST_PAUSE if time.monotonic() - began > LONGEST_PAUSE else pause
-            self._metrics.inc("callgate_ingester_restarts_total")
-            log.error("the ingester ended with %s; again in %.0f s", code, pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _once(self) -> int | str:
-        try:
-            process = await self._start()
-        except OSError as error:
-            return str(error)
-        self.pid = process.pid
-        self._metrics.set("callgate_ingester_up", 1)
-        try:
-            return await process.wait()
-        finally:
-            self._metrics.set("callgate_ingester_up", 0)
-            self.pid = 0
-            if process.returncode is None:
-                await _stopped(process)
-
-    async def _start(self) -> asyncio.subprocess.Process:
-        """In a session of its own: a Ctrl-C meant for us must not end it before our last line."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "gateway.attempts.ingest", str(self._state)),
-            *("--keep", f"{self._keep:.0f}", "--parent", str(os.getpid())),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=child_environment(),
-            start_new_session=True,
-        )
+        await self._child.run()
 
 
 def _silence(age: float) -> str:
     return f"has said nothing for {age:.0f} s" if age > SILENCE else ""
-
-
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_TIME):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

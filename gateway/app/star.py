@@ -2,7 +2,8 @@
 
 The rule: success is said only of a number that can call again. What ``policy.yaml`` blocks, or a
 managed prefix, stays blocked when its own managed entry is gone: that is ``refused``, and the log
-says by what.
+says by what. A telephone cannot be asked back: what an entry covers is kept in the change log, and
+an emergency number is refused.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def still_blocked(digits: str, policy: Policy) -> Verdict | None:
 def _read(request: EntryRequest, policy: Policy, who: str) -> NewChange:
     """A slip of the finger must not block a prefix."""
     asked = Asked(number=request.number)
-    change = understand(asked, _OPS[request.op], policy, who=who, source="star").change
+    op = _OPS[request.op]
+    change = understand(asked, op, policy, who=who, source="star", forced=True).change
     if change.kind is not EntryKind.NUMBER:
         raise EntryError(f"{request.number!r} is no whole number")
     return change

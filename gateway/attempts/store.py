@@ -226,12 +226,14 @@ class AttemptStore:
 
     def any_of(
         self, searches: Sequence[Terms], *, since: float, until: float, limit: int
-    ) -> list[Attempt]:
+    ) -> Iterator[Attempt]:
         """The newest attempts that one of the searches finds; each leads into an index."""
+        if not searches:
+            return
         with self._reading():
             broad = any(map(self._finds_many, searches))
             sql = query.any_of(searches, since, until, limit, broad=broad)
-            return [attempt_of_row(row) for row in self._db.execute(*sql)] if searches else []
+            yield from map(attempt_of_row, self._db.execute(*sql))
 
     def unread(
         self, party: str, direction: str, *, since: float, until: float
@@ -257,6 +259,17 @@ class AttemptStore:
             where = " AND ".join(terms.conditions)
             sql = f"SELECT * FROM rollups WHERE {where} ORDER BY minute"
             return [Rollup(*row) for row in self._db.execute(sql, terms.values)]
+
+    def quarters(
+        self, since: float, until: float, *, campaign: str = ""
+    ) -> list[tuple[int, str, str, str, int]]:
+        """Counts per quarter of an hour (its first second), campaign, direction and verdict.
+
+        Of the minutes that begin in ``[since, until)``; an empty ``campaign`` means all.
+        """
+        sql, values = query.quarters(since, until, campaign)
+        with self._reading():
+            return self._db.execute(sql, values).fetchall()
 
     def _is_broad(self, wanted: AttemptFilter) -> bool:
         if not wanted.prefix or wanted.number:

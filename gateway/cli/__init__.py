@@ -36,6 +36,8 @@ COMMANDS = {
     "list": "entries",
     "export": "entries",
     "attempts": "attempts",
+    "scrub": "scrub",
+    "token": "token",
     "probe": "probe",
     "doctor": "doctor",
     "dialplan": "dialplan",

@@ -6,8 +6,9 @@ it lie in a small overlay beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,25 @@ class Index:
         table = self._table
         return [Hit(table.list_no[row], table.expires[row], row) for row in rows]
 
+    def under(self, digits: str, short: bool, lists: Collection[int]) -> Iterator[Hit]:
+        """Every entry of some lists, by their places, whose digits begin with these.
+
+        Exact entries come before prefixes, each in the order of digits, the overlay's last.
+        """
+        if not lists or not 0 < len(digits) <= 15:
+            return
+        table, removed = self._table, self._overlay.removed
+        for section in self._numbers[short]:
+            rows = section.beginning(digits)
+            for row, list_no in enumerate(table.list_no[rows.start : rows.stop], rows.start):
+                if list_no in lists and table.managed[row] not in removed:
+                    yield Hit(list_no, table.expires[row], row)
+        for (is_short, begins), found in self._overlay.added.items():
+            if is_short is short and begins.startswith(digits):
+                hits = ((self.entry(row), row) for row in found)
+                places = ((self._places[entry.list], entry.expires, row) for entry, row in hits)
+                yield from (Hit(*place) for place in places if place[0] in lists)
+
     def _merged(self, digits: str, short: bool, rows: Iterable[int]) -> list[Hit]:
         overlay = self._overlay
         found = [row for row in rows if self._table.managed[row] not in overlay.removed]
@@ -114,6 +134,22 @@ class Index:
         for rows in self._overlay.added.values():
             yield from map(self.entry, rows)
 
+    def written(
+        self, digits: str = "", *, list_name: str = "", after: int = -1, limit: int = 100
+    ) -> list[tuple[int, Entry]]:
+        """Entries that people wrote into files, with their rows, in the order of rows.
+
+        ``digits`` is how they begin, ``after`` the last row of the page before.
+        """
+        table, wanted = self._table, self._places.get(list_name, -1) if list_name else None
+        rows = (
+            row
+            for section in table.sections.values()
+            for row in _later(section.beginning(digits), after)
+            if not table.managed[row] and (wanted is None or table.list_no[row] == wanted)
+        )
+        return [(row, self.entry(row)) for row in islice(rows, limit)]
+
     def counts(self) -> dict[str, int]:
         """How many entries each list has."""
         counts = dict.fromkeys((item.name for item in self._lists), 0)
@@ -136,22 +172,28 @@ class Index:
     def with_managed(self, added: Iterable[Entry], removed: Iterable[int] = ()) -> Index:
         """A cheap copy with managed entries added and others, by id, taken away.
 
-        Entries of lists that the policy does not have are left out.
+        Entries of lists that the policy does not have are left out. The overlay is copied whole,
+        so only what is quick in C may be done to all of it.
         """
         gone = frozenset(removed)
         entries = list(self._overlay.entries)
-        overlay = {
-            key: tuple(row for row in rows if entries[-row - 1].managed not in gone)
-            for key, rows in self._overlay.added.items()
-        }
+        overlay = dict(self._overlay.added)
+        for place in [place for place, entry in enumerate(entries) if entry.managed in gone]:
+            key = (entries[place].kind.short, entries[place].digits)
+            overlay[key] = tuple(row for row in overlay.get(key, ()) if row != -place - 1)
+            if not overlay[key]:
+                del overlay[key]
         for entry in added:
             if entry.list in self._places:
                 entries.append(entry)
                 key = (entry.kind.short, entry.digits)
                 overlay[key] = (*overlay.get(key, ()), -len(entries))
-        kept = {key: rows for key, rows in overlay.items() if rows}
-        fresh = Overlay(kept, tuple(entries), self._overlay.removed | gone)
+        fresh = Overlay(overlay, tuple(entries), self._overlay.removed | gone)
         return Index(self._table, self._lists, fresh)
+
+
+def _later(rows: range, after: int) -> range:
+    return range(max(rows.start, after + 1), rows.stop)
 
 
 def build_index(

@@ -65,6 +65,15 @@ class Section:
             return self.rows(place)
         return range(0)
 
+    def beginning(self, digits: str) -> range:
+        """The rows of every key whose digits begin with some; of all keys for none."""
+        if not digits:
+            return range(0, self.first[len(self.keys)]) if self.first else range(0)
+        unit = _PADDING[len(digits)]
+        low = bisect_left(self.keys, key_of(digits))  # behind shorter ones: 33 sorts with 330
+        high = bisect_left(self.keys, (int(digits) + 1) * unit << 4)
+        return range(self.first[low], self.first[high])
+
     def prefixes(self, key: int) -> Iterator[int]:
         """The places of every prefix of a key, longest first."""
         keys, parent = self.keys, self.parent

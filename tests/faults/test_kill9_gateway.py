@@ -32,7 +32,7 @@ LONG = 60
 
 ROOT = Path(__file__).parents[2]
 POLICY = "numbering: {region: FR}\nlists: {nuisance: {action: block, prefixes: [+33162]}}\n"
-SETTINGS = 'agi: {listen: "127.0.0.1:0", deadline: 30s}\nesl: {listen: off}\n'
+SETTINGS = 'agi: {listen: "127.0.0.1:0", deadline: 30s}\nesl: {listen: off}\nhttp: {listen: off}\n'
 
 Read = dict[str, str]
 """The id of each answer that a caller read, with the number that it asked about."""

@@ -44,6 +44,7 @@ LONG = 60
 SETTINGS = (
     'agi: {listen: "127.0.0.1:0", secret: "s3cret"}\n'
     'esl: {listen: "127.0.0.1:0"}\n'
+    "http: {listen: off}\n"
     "reload: {watch: %s}\n"
 )
 POLICY = """\
@@ -307,7 +308,9 @@ async def embedded(place: Place) -> AsyncIterator[Gateway]:
 
 async def test_a_call_that_is_being_answered_may_end_when_the_gateway_stops(place: Place) -> None:
     """Half of what Asterisk tells comes before the stop, the rest when nobody else may call."""
-    place.config.write_text('agi: {listen: "127.0.0.1:0", deadline: 30s}\nesl: {listen: off}\n')
+    place.config.write_text(
+        'agi: {listen: "127.0.0.1:0", deadline: 30s}\nesl: {listen: off}\nhttp: {listen: off}\n'
+    )
     stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run(place.settings, stop, ready=started.set_result))
     gateway = await started
@@ -430,7 +433,9 @@ async def test_a_change_that_is_not_in_force_yet_is_answered_with_a_warning(
 async def test_an_address_in_use_is_said_plainly(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        place.config.write_text(f'agi: {{listen: "127.0.0.1:{port}"}}\nesl: {{listen: off}}\n')
+        place.config.write_text(
+            f'agi: {{listen: "127.0.0.1:{port}"}}\nesl: {{listen: off}}\nhttp: {{listen: off}}\n'
+        )
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}") as error:
             async with embedded(place):
                 pass
@@ -442,6 +447,7 @@ async def test_an_address_of_the_second_listener_in_use_is_said_too(place: Place
         port = taken.getsockname()[1]
         place.config.write_text(
             f'agi: {{listen: "127.0.0.1:0"}}\nesl: {{listen: "127.0.0.1:{port}"}}\n'
+            "http: {listen: off}\n"
         )
         with pytest.raises(ConfigError, match=rf"esl\.listen: cannot listen on 127.0.0.1:{port}"):
             async with embedded(place):
@@ -458,7 +464,7 @@ async def test_freeswitch_is_answered_too(place: Place) -> None:
 
 
 async def test_the_listener_can_be_switched_off(place: Place) -> None:
-    place.config.write_text("agi: {listen: off}\nesl: {listen: off}\n")
+    place.config.write_text("agi: {listen: off}\nesl: {listen: off}\nhttp: {listen: off}\n")
     async with embedded(place) as gateway:
         assert list(gateway.listeners()) == ["control"]
         assert await place.ask(ControlClient.ping)
@@ -516,7 +522,7 @@ def test_emergencies_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 async def test_an_ingester_that_dies_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.app.ingester.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("gateway.app.child.FIRST_PAUSE", 0.01)
     metrics = Metrics()
     ingester = Ingester(tmp_path, 60, metrics)
     task = asyncio.create_task(ingester.run())

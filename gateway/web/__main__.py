@@ -1,0 +1,86 @@
+"""The HTTP process: ``python -m gateway.web OPTIONS``, started by the gateway and ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+import msgspec
+import uvicorn
+
+from gateway import logs
+from gateway.control.server import program_version
+from gateway.web.app import create_app
+from gateway.web.context import Web
+from gateway.web.options import Options
+
+log = logging.getLogger("callgate.http")
+
+LOOK = 1.0
+"""Seconds between two looks for a parent that is gone and connections that say nothing."""
+SILENCE = 30.0
+"""Seconds that a connection may take for the head of its first or next request."""
+LAST = 3
+"""Seconds that requests under way may take at the end."""
+
+
+def main(argument: str) -> None:
+    """Serve until SIGTERM, or until the parent is gone."""
+    os.umask(0o077)
+    options = msgspec.json.decode(argument, type=Options)
+    wanted = options.log
+    with logs.background(wanted["level"], wanted["format"], mask=wanted["mask"]):
+        web = Web(options)
+        config = uvicorn.Config(
+            create_app(web, version=program_version()),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=web.http.max_connections,
+            timeout_graceful_shutdown=LAST,
+            lifespan="on",
+            ws="none",
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        listening = socket.socket(fileno=options.descriptor)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(uvicorn.Server(config), listening, options.parent))
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket, parent: int) -> None:
+    watching = asyncio.create_task(_watch(server, parent))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        watching.cancel()
+
+
+async def _watch(server: uvicorn.Server, parent: int) -> None:
+    """End with the parent, and cut off whoever holds a connection without asking anything."""
+    since: dict[object, float] = {}
+    while os.getppid() == parent:
+        now = time.monotonic()
+        idle = {one for one in server.server_state.connections if _is_idle(one)}
+        since = {one: since.get(one, now) for one in idle}
+        for one, began in since.items():
+            if now - began > SILENCE:
+                one.transport.abort()  # type: ignore[attr-defined]
+        await asyncio.sleep(LOOK)
+    server.should_exit = True
+
+
+def _is_idle(connection: object) -> bool:
+    """Whether no request is being answered on a connection."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is None or cycle.response_complete
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main(sys.argv[1])

@@ -1,0 +1,110 @@
+"""What every handler works with: the gateway behind the control socket, the policy, the attempts.
+
+Rule: the loop of this process never waits for a disk: stores are read in threads, each with a
+connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import Request
+
+from gateway.attempts.store import AttemptStore
+from gateway.control import messages
+from gateway.control.asking import Asking
+from gateway.control.client import RELOAD_TIMEOUT
+from gateway.entries import EntryStore
+from gateway.httpsettings import HttpSettings
+from gateway.policy.model import Policy
+from gateway.reload import ReloadResult
+from gateway.reload.follower import Follower
+from gateway.tokens import Tokens
+from gateway.web.live import Live
+from gateway.web.options import Options
+from gateway.web.sessions import Sessions
+
+T = TypeVar("T")
+
+THREADS = 4
+
+
+class Web:
+    """The parts of one HTTP process."""
+
+    def __init__(self, options: Options) -> None:
+        state = options.state_dir
+        self.options = options
+        self.http = HttpSettings.model_validate(options.http)
+        self.policy_path = options.policy_path
+        self.control = Asking(state / "control.sock")
+        self.entries = EntryStore(state / "entries.db")
+        self.policies = Follower(state / "last-good", self.entries)
+        self.tokens = Tokens(state)
+        self.sessions = Sessions(state, self.tokens, self.http)
+        self.started = time.time()
+        self._pool = ThreadPoolExecutor(THREADS, "store")
+        self._stores = _Stores(state / "attempts.db")
+        self.live = Live(self.read)
+
+    async def policy(self) -> Policy:
+        """The policy that the next call is decided by. StoreError."""
+        return await self.run(self.policies.current)
+
+    async def status(self) -> dict[str, Any]:
+        """What ``callgate status`` tells. ControlError when no gateway answers."""
+        return dict(await self.control.request(messages.Status()))
+
+    async def metrics(self) -> str:
+        """The gateway's metrics as Prometheus text. ControlError."""
+        return str(await self.control.request(messages.Metrics()))
+
+    async def reload(self, force: bool) -> ReloadResult:
+        """Have the policy loaded anew; one that was not loaded is an answer too."""
+        answer = await self.control.request(messages.Reload(force), timeout=RELOAD_TIMEOUT)
+        return msgspec.convert(answer, ReloadResult)
+
+    async def read(self, ask: Callable[[AttemptStore], T]) -> T:
+        """Ask the attempts, in a thread. StoreError."""
+        return await self.run(lambda: ask(self._stores.mine()))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something that takes its time, or waits for a disk, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def close(self) -> None:
+        await self.live.close()
+        await self.control.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.entries.close()
+
+
+class _Stores:
+    """One connection to the attempts for each thread, opened anew when the file is another."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own = threading.local()
+
+    def mine(self) -> AttemptStore:
+        inode = self._path.stat().st_ino if self._path.exists() else 0
+        store: AttemptStore | None = getattr(self._own, "store", None)
+        if store is None or self._own.inode != inode or not store.made:
+            if store is not None:
+                store.close()
+            store = self._own.store = AttemptStore(self._path, readonly=True)
+            self._own.inode = inode
+        return store
+
+
+def web_of(request: Request) -> Web:
+    """The parts, for a handler: ``Depends(web_of)``."""
+    web: Web = request.app.state.web
+    return web

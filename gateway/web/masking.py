@@ -1,0 +1,41 @@
+"""Phone numbers as somebody without the scope ``numbers:read`` sees them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from gateway.attempts.model import Attempt
+from gateway.entries import ManagedEntry
+
+SHOWN = 3
+_DIGIT = re.compile(r"\d")
+_PARTIES = ("caller", "caller_e164", "callee", "callee_e164", "caller_name")
+
+
+def masked(text: str) -> str:
+    """The text with only its last three digits left: ``+33162000123`` is ``+********123``."""
+    hidden = max(0, len(_DIGIT.findall(text)) - SHOWN)
+    return _DIGIT.sub("*", text, count=hidden) if hidden else text
+
+
+def masked_attempt(attempt: Attempt) -> Attempt:
+    """An attempt without numbers and names; an exact entry is a number too."""
+    hidden: dict[str, Any] = {name: masked(getattr(attempt, name)) for name in _PARTIES}
+    hidden["caller_name"] = "*" * len(attempt.caller_name)
+    if attempt.kind in ("number", "short"):
+        hidden["entry"] = masked(attempt.entry)
+    if attempt.shadow:
+        hidden["shadow"] = msgspec.structs.replace(
+            attempt.shadow, entry=masked(attempt.shadow.entry)
+        )
+    return msgspec.structs.replace(attempt, **hidden)
+
+
+def masked_entry(entry: ManagedEntry) -> ManagedEntry:
+    """A managed entry; a prefix is nobody's number."""
+    if not entry.kind.exact:
+        return entry
+    return msgspec.structs.replace(entry, digits=masked(entry.digits))

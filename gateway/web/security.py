@@ -69,14 +69,19 @@ def _unknown(detail: str) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="callgate"'})
 
 
-async def _check_page(request: Request, principal: Principal) -> None:
-    """A change by cookie comes from our own page, and the page knows the session's secret."""
+def check_same_site(request: Request) -> None:
+    """Refuse what a page of another site has a browser send. Problem 403."""
     headers = request.headers
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    elsewhere = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if elsewhere or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise Problem(403, "the request comes from another site")
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(403, "the request comes from another site")
+
+
+async def _check_page(request: Request, principal: Principal) -> None:
+    """A change by cookie comes from our own page, and the page knows the session's secret."""
+    check_same_site(request)
+    headers = request.headers
     sent = headers.get(CSRF_HEADER, "")
     if not sent and headers.get("content-type", "").startswith(_FORM):
         sent = str((await request.form()).get(CSRF_FIELD, ""))

@@ -84,9 +84,7 @@ def _form(*names: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
 
 @router.post(
     "/screen",
-    openapi_extra=_taking(
-        "application/json", schema_of(mapper.Facts), _EXAMPLE
-    ),
+    openapi_extra=_taking("application/json", schema_of(mapper.Facts), _EXAMPLE),
     **returns(Told, 400, 413, example=_TOLD),
 )
 async def screen(web: Parts, request: Request) -> Response:

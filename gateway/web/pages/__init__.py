@@ -1,19 +1,24 @@
-"""The pages: one file for each."""
+"""The pages: one file for each, and the kit that all of them are made with."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from importlib import import_module
 
+from fastapi import FastAPI, Request, Response
+
+from gateway.web.pages.kit import render
 from gateway.web.problems import Problem
+
+_MODULES = ("login", "overview")
 
 
 def include(app: FastAPI) -> None:
     """Add every page."""
-    del app
+    for name in _MODULES:
+        app.include_router(import_module(f"gateway.web.pages.{name}").router)
 
 
 def show_problem(request: Request, problem: Problem) -> Response:
-    """A refusal as a page."""
-    del request
-    return PlainTextResponse(f"{problem.title}: {problem.detail}", problem.status)
+    """A refusal, as a page or, where a part of a page was asked for, as that part."""
+    name = "parts/problem.html" if request.headers.get("hx-request") else "problem.html"
+    return render(request, name, status=problem.status, problem=problem)

@@ -107,7 +107,7 @@ class ControlClient:
             raise ControlError(f"{self._path}: Permission denied; {AS_WHOM}") from None
         except OSError as error:
             raise ControlError(f"{self._path}: {error.strerror or error}") from error
-        return _result(data)
+        return result_of(data)
 
 
 def _line(peer: socket.socket) -> bytes:
@@ -122,7 +122,8 @@ def _line(peer: socket.socket) -> bytes:
     return bytes(data)
 
 
-def _result(data: bytes) -> Any:
+def result_of(data: bytes) -> Any:
+    """What an answer holds. ControlError when it is a refusal, or cannot be read."""
     try:
         answer = msgspec.json.decode(data, type=Answer)
     except msgspec.MsgspecError as error:

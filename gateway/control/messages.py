@@ -12,8 +12,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from gateway.calls import Direction, Presentation
 from gateway.entries import Asked
 from gateway.errors import ControlError
+from gateway.policy.model import Action, Reason, Verdict
 
 MAX_LINE = 4 * 2**20
 """Bytes of one request or answer."""
@@ -98,7 +100,56 @@ class Changes(Request):
     limit: int = MAX_PAGE
 
 
-AnyRequest = Ping | Status | Metrics | Reload | Add | Edit | Remove | Undo | List | Changes
+class Screen(Request, kw_only=True):
+    """Screen one call, whose facts are those of ``Call``; its time is that of the request.
+
+    ``hostile``, when not empty, says why it is to be blocked without a decision; ``report`` that
+    it has happened already and is only decided and recorded.
+    """
+
+    direction: Direction
+    caller: str
+    callee: str
+    trunk: str = ""
+    campaign: str = ""
+    extension: str = ""
+    presentation: Presentation = Presentation.ALLOWED
+    channel_id: str = ""
+    linked_id: str = ""
+    caller_name: str = ""
+    attestation: str = ""
+    pbx: str = ""
+    hostile: str = ""
+    report: bool = False
+
+
+class Screened(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``Screen`` is answered: a verdict, in the fields of ``Verdict``, and its attempt."""
+
+    attempt: str
+    reported: bool = False
+    action: Action
+    reason: Reason
+    revision: str
+    party: str = ""
+    list: str = ""
+    entry: str = ""
+    note: str = ""
+    response: int = 0
+    network_blocked: bool = False
+    number: str = ""
+    campaign: str = ""
+
+    def verdict(self) -> Verdict:
+        """The verdict, as the mappers of the PBXs take it."""
+        return Verdict(**{name: getattr(self, name) for name in VERDICT_FIELDS})
+
+
+VERDICT_FIELDS = tuple(set(Screened.__struct_fields__) & set(Verdict.__slots__))
+"""What a verdict is told in; a PBX has no use for the rest."""
+
+
+AnyRequest = Ping | Status | Metrics | Reload | Add | Edit | Remove | Undo | List | Changes | Screen
 
 
 class Answer(msgspec.Struct, omit_defaults=True):

@@ -24,6 +24,7 @@ import msgspec
 
 from gateway.control import messages
 from gateway.control.messages import MAX_ENTRIES, MAX_LINE, MAX_PAGE, Answer, check_path
+from gateway.control.screening import Screener, Screening
 from gateway.entries import (
     Asked,
     EntryStore,
@@ -50,7 +51,8 @@ _decoder = msgspec.json.Decoder(messages.AnyRequest)
 
 class ControlServer:
     """The control socket of one gateway. ``status`` gives what the status request answers,
-    ``remarks`` what is to be said beside the result of a reload; it may read files.
+    ``remarks`` what is to be said beside the result of a reload; it may read files. Calls are
+    screened for others only with a ``screener``.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class ControlServer:
         *,
         uids: frozenset[int] | None = None,
         remarks: Callable[[], tuple[str, ...]] = tuple,
+        screener: Screener | None = None,
     ) -> None:
         self._path = path
         self._policies = policies
@@ -70,6 +73,7 @@ class ControlServer:
         self._metrics = metrics
         self._status = status
         self._remarks = remarks
+        self._screening = Screening(screener) if screener else None
         self._uids = frozenset({0, os.geteuid()}) if uids is None else uids
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
@@ -127,9 +131,14 @@ class ControlServer:
                 if not line.endswith(b"\n"):
                     return
                 answer = await self._answer(line)
-            writer.write(msgspec.json.encode(answer) + b"\n")
-            async with asyncio.timeout(IDLE):
-                await writer.drain()
+            try:
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                async with asyncio.timeout(IDLE):
+                    await writer.drain()
+            except BaseException:
+                self._settle(answer, sent=False)
+                raise
+            self._settle(answer, sent=True)
             if not line:
                 return
 
@@ -173,6 +182,18 @@ class ControlServer:
                 )
             case messages.Changes(since=since, limit=limit):
                 return await asyncio.to_thread(self._entries.changes_since, since, _page(limit))
+            case messages.Screen():
+                return await self._screen(request)
+
+    async def _screen(self, asked: messages.Screen) -> messages.Screened:
+        if self._screening is None:
+            raise ControlError("this gateway screens no calls for others")
+        return await self._screening.screen(asked)
+
+    def _settle(self, answer: Answer, *, sent: bool) -> None:
+        """Tell what became of the answer, where somebody keeps a record of it."""
+        if self._screening is not None and isinstance(answer.result, messages.Screened):
+            self._screening.delivered(answer.result, sent=sent)
 
     async def _reload(self, force: bool) -> ReloadResult:
         result = await self._policies.reload(force)

@@ -43,6 +43,7 @@ _is_extension = re.compile(r"[+*#A-Za-z0-9_.][-+*#A-Za-z0-9_.]{0,63}").fullmatch
 
 class _Row(msgspec.Struct):
     uuid: str = ""
+    direction: str = ""
     application: str = ""
 
 
@@ -68,6 +69,7 @@ class EslInbound(Guard):
         self._esl: EslLink | None = None
         self._taken: dict[str, str] = {}
         self._parked: frozenset[str] = frozenset()
+        self._legs: frozenset[str] = frozenset()
         self._found: dict[str, str] = {}
         self._absent: frozenset[str] = frozenset()
 
@@ -92,23 +94,36 @@ class EslInbound(Guard):
     async def present(self) -> frozenset[str]:
         rows = await channels(self._session())
         self._parked = frozenset(row.uuid for row in rows if row.application == "park")
+        self._legs = frozenset(row.uuid for row in rows if row.direction == "outbound")
         return frozenset(row.uuid for row in rows)
 
     async def audited(self, present: frozenset[str]) -> None:
-        """Take what is parked and no event told of."""
+        """Take what is parked, or look at the legs that there are, where no event told of them."""
         absent = self._taken.keys() - present
         for uuid in absent & self._absent:  # twice running: the list lags behind
             del self._taken[uuid]
         self._absent = frozenset(absent)
         if self._settings.mode is GuardMode.PARK:
-            found: dict[str, str] = {}
-            for uuid in filter(_is_id, self._parked):
-                told = await self._session().command(api("uuid_dump", uuid))
-                channel = Headers(told.body)
-                found[uuid] = park_of(channel)
-                if not self._is_leaving(uuid, found[uuid]):
-                    self._take(channel)
-            self._found = found
+            await self._find_parked()
+            return
+        for uuid in filter(_is_id, self._legs - self._taken.keys()):
+            channel = await self._dump(uuid)
+            if is_where_it_went(channel):
+                self._look_at(channel)
+            self._taken.setdefault(uuid, "")  # asked about once, whatever it is
+
+    async def _find_parked(self) -> None:
+        found: dict[str, str] = {}
+        for uuid in filter(_is_id, self._parked):
+            channel = await self._dump(uuid)
+            found[uuid] = park_of(channel)
+            if not self._is_leaving(uuid, found[uuid]):
+                self._take(channel)
+        self._found = found
+
+    async def _dump(self, uuid: str) -> Headers:
+        """What a channel tells of itself; nothing, if it is gone."""
+        return Headers((await self._session().command(api("uuid_dump", uuid))).body)
 
     async def hang_up(self, call: Call, verdict: Verdict) -> bool:
         cause = freeswitch.answer(verdict, "").get(variables.CAUSE, str(freeswitch.OTHER_CAUSE))
@@ -167,8 +182,16 @@ class EslInbound(Guard):
         screened = self.decide_leg(leg, self._settings.trunk)
         if screened is not None and screened.verdict.blocked:
             verdict = screened.verdict
-            work = self.carry_out(screened, "kill", lambda: self.hang_up(leg.call, verdict))
+            work = self.carry_out(screened, "kill", lambda: self._kill_leg(leg.call, verdict))
             self.act(screened, work)
+
+    async def _kill_leg(self, call: Call, verdict: Verdict) -> bool:
+        """End a leg. If the link is lost over it, it is found and decided again."""
+        try:
+            return await self.hang_up(call, verdict)
+        except LinkError:
+            self._taken.pop(call.channel_id, None)
+            raise
 
     async def _answer(self, call: Call, screened: Screened) -> bool:
         """Tell a parked call its verdict and send it on its way, or end it."""
@@ -203,6 +226,12 @@ def is_for_us(channel: Headers) -> bool:
     """
     is_parked = channel.get("variable_current_application") == "park"
     return is_parked and channel.raw("variable_callgate_direction") is not None
+
+
+def is_where_it_went(channel: Headers) -> bool:
+    """Whether the number of a leg is still the one that it dialled: a transfer gives it another."""
+    dialled = channel.get("Channel-Name").rpartition("/")[2].partition("@")[0]
+    return dialled == channel.get("Caller-Destination-Number")
 
 
 def park_of(channel: Headers) -> str:

@@ -13,7 +13,7 @@ Rule 4: the delivery of an attempt is told once: ``confirmed`` when FreeSWITCH's
 peer was gone before the answer, closed without a reply, or would not run the command;
 ``reported`` always for a call that had happened before.
 Rule 5: where no dialplan can act, we do: a leg that ``execute_on_originate`` stopped before its
-INVITE is hung up here when it is blocked.
+INVITE is hung up here when it is blocked, and marked when it is not, so that no guard asks again.
 """
 
 from __future__ import annotations
@@ -110,8 +110,11 @@ class _Session(Session):
             self.settle(Delivery.LOST)
             return EXIT
         blocked = values.get(variables.VERDICT) == Action.BLOCK
-        reject = REJECT if blocked and freeswitch.is_leg(channel) else b""
-        return multiset(values) + reject + self._let_go(channel)
+        if not freeswitch.is_leg(channel):
+            return multiset(values) + self._let_go(channel)
+        if blocked:
+            return multiset(values) + REJECT + self._let_go(channel)
+        return multiset(marked(values)) + self._let_go(channel)
 
     def settle(self, delivery: Delivery) -> None:
         super().settle(Delivery.REPORTED if self._report else delivery)
@@ -174,3 +177,9 @@ class _Session(Session):
         self.settle(Delivery.LOST)
         self._report = False
         self.screen(freeswitch.refused(channel, self._why_hostile, at=at), started)
+
+
+def marked(values: Mapping[str, str]) -> dict[str, str]:
+    """An answer, with the mark of the number that it is about, as a dialplan would set it."""
+    number = values.get(variables.NUMBER, "")
+    return {**values, variables.FOR: number} if number else dict(values)

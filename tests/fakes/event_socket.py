@@ -83,10 +83,13 @@ class Session(Client):
 
 @dataclass
 class EventSocket(Manager[Session, str]):
-    """``channels`` are those that ``show channels`` tells, with their application."""
+    """``channels`` are those that ``show channels`` tells, with their application; those that are
+    ``outbound`` too are legs.
+    """
 
     script: Mapping[str, Script] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
+    outbound: set[str] = field(default_factory=set)
     dumps: dict[str, Mapping[str, str]] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
 
@@ -118,7 +121,7 @@ class EventSocket(Manager[Session, str]):
             case ["event", "plain", *_]:
                 session.raw(captured("inbound.event-reply"))
             case ["api", "show", *_]:
-                rows = [{"uuid": uuid, "application": app} for uuid, app in self.channels.items()]
+                rows = [self._row(uuid, app) for uuid, app in self.channels.items()]
                 shown = {"row_count": len(rows)} | ({"rows": rows} if rows else {})
                 session.response(json.dumps(shown) + "\n")
             case ["api", "uuid_dump", uuid] if uuid in self.dumps:
@@ -127,6 +130,10 @@ class EventSocket(Manager[Session, str]):
                 session.response("-ERR No such channel!\n")
             case _:
                 session.response("+OK\n")
+
+    def _row(self, uuid: str, application: str) -> dict[str, str]:
+        row = {"uuid": uuid, "application": application}
+        return row | {"direction": "outbound"} if uuid in self.outbound else row
 
 
 @asynccontextmanager

@@ -27,6 +27,9 @@ guards:
     audit: 500ms
     deadline: 10s
 """
+HOOKED = (
+    "originate {{origination_caller_id_number=+33140000000}}sofia/gateway/hooked/{} &sleep(600000)"
+)
 LISTS = "lists:\n  dropping: {action: block, drop_active: true, may_be_empty: true}\n"
 Guarded = Callable[[str], Gateway]
 
@@ -144,6 +147,39 @@ def test_a_call_that_the_dialplan_asked_about_is_not_decided_twice(
     assert placed.outcome.answered
     (attempt,) = gateway.new_attempts(1)
     assert attempt.frontend == "esl"
+
+
+def test_a_leg_that_the_hook_asked_about_is_not_decided_twice(
+    guarded: Guarded, pbx: FreeSwitch, callee: Callee, shared_gateway: Gateway
+) -> None:
+    """The hook of the trunk asks the shared gateway; the guard is another's."""
+    shared_gateway.forget()
+    gateway, before = guarded("kill"), len(callee.invites)
+    assert pbx.api(HOOKED.format("0612000002")).startswith("+OK")
+    assert pbx.api(HOOKED.format(BLOCKED)) == "-ERR CALL_REJECTED"
+    asked = shared_gateway.new_attempts(2)
+    assert [(attempt.frontend, attempt.verdict) for attempt in asked] == [
+        ("esl", "allow"),
+        ("esl", "block"),
+    ]
+    pbx.api(f"bgapi originate sofia/gateway/carrier/{BLOCKED} &sleep(600000)")
+    (attempt,) = gateway.new_attempts(1)
+    assert (attempt.frontend, attempt.callee) == ("esl_inbound", BLOCKED)
+    assert callee.invites[before].number == "0612000002"
+    pbx.wait_until_idle(but=",sleep,")
+    assert len(pbx.channels) == 1
+
+
+def test_a_leg_that_is_older_than_the_link_is_killed(guarded: Guarded, pbx: FreeSwitch) -> None:
+    for number in (BLOCKED, "0612000002"):
+        pbx.api(f"bgapi originate sofia/gateway/carrier/{number} &sleep(600000)")
+    pbx.wait_for_channels(2, "CS_EXECUTE")
+    attempts = guarded("kill").new_attempts(2)
+    assert {attempt.callee: attempt.verdict for attempt in attempts} == {
+        BLOCKED: "block",
+        "0612000002": "allow",
+    }
+    pbx.wait_for_channels(1, "CS_EXECUTE")
 
 
 def test_a_number_that_is_added_hangs_up_its_live_call(

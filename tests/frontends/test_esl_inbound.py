@@ -342,6 +342,50 @@ async def test_in_kill_mode_a_leg_that_needs_no_verdict_leaves_no_attempt(
     assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
 
 
+def transferred(headers: dict[str, str]) -> dict[str, str]:
+    """A leg that was answered and runs a dialplan."""
+    return headers | {"Caller-Destination-Number": "5000"}
+
+
+async def test_in_kill_mode_a_leg_that_is_older_than_the_link_is_decided_once(bench: Bench) -> None:
+    third, fourth = (place + OTHER[1:] for place in "23")
+    there = {
+        UUID: leg(BLOCKED),
+        OTHER: leg(BLOCKED, OTHER, CALLGATE_FOR="+33612999002"),
+        third: transferred(leg(BLOCKED, third)),
+        fourth: leg(BLOCKED, fourth) | {"Channel-Name": "loopback/0612999002"},
+    }
+    async with event_socket() as pbx:
+        pbx.channels |= dict.fromkeys([*there, "gone-by-now"], "bridge")
+        pbx.outbound |= pbx.channels.keys()
+        pbx.dumps |= there
+        async with bench.watching(guard_of(bench, pbx, mode="kill", audit=0.1)):
+            pbx.session.event("CHANNEL_CREATE", leg(BLOCKED))
+            await pbx.until("show", len(pbx.told("show")) + 3)
+        assert await pbx.until("uuid_kill") == [f"{UUID} 52"]
+        (attempt,) = await bench.journal.settled(1)
+    assert (attempt.callee, attempt.delivery) == (BLOCKED, "confirmed")
+    assert sorted(pbx.told("uuid_dump")) == sorted(pbx.channels)
+
+
+async def test_in_kill_mode_a_leg_whose_end_was_lost_with_the_link_is_decided_again(
+    bench: Bench,
+) -> None:
+    def vanish_once(session: Session, _: str) -> None:
+        if len(pbx.told("uuid_kill")) > 1:
+            session.response("+OK\n")
+        else:
+            session.close()
+
+    async with event_socket(uuid_kill=vanish_once) as pbx:
+        pbx.channels[UUID] = "bridge"
+        pbx.outbound.add(UUID)
+        pbx.dumps[UUID] = leg(BLOCKED)
+        async with bench.watching(guard_of(bench, pbx, mode="kill")):
+            first, second = await bench.journal.settled(2)
+    assert (first.delivery, second.delivery) == ("sent", "confirmed")
+
+
 async def test_in_park_mode_legs_are_left_alone_and_in_kill_mode_parked_calls(
     bench: Bench,
 ) -> None:

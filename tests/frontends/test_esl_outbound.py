@@ -147,7 +147,24 @@ async def test_a_leg_that_is_stopped_before_its_invite_is_hung_up(start: Start) 
 async def test_a_leg_that_is_allowed_is_let_go(start: Start) -> None:
     allow = Verdict(action=Action.ALLOW, reason=Reason.DEFAULT, revision="r")
     gateway = await start(FakeScreener(allow))
-    assert not (await gateway.ask(captured("originate-leg.connect"))).rejected
+    leg = await gateway.ask(captured("originate-leg.connect"))
+    assert not leg.rejected
+    assert "CALLGATE_FOR" not in leg.variables
+
+
+async def test_an_allowed_leg_is_marked_for_its_number_and_no_other_channel_is(
+    start: Start,
+) -> None:
+    """The mark is what a guard passes a leg for; a dialplan sets its own."""
+    verdict = Verdict(
+        action=Action.ALLOW, reason=Reason.DEFAULT, revision="r", number="+33612000002"
+    )
+    gateway = await start(FakeScreener(verdict))
+    leg = await gateway.ask(captured("originate-leg.connect"))
+    assert leg.variables["CALLGATE_FOR"] == "+33612000002"
+    assert "CALLGATE_FOR" not in (await gateway.ask()).variables
+    blocked = await (await start()).ask(captured("originate-leg.connect"))
+    assert "CALLGATE_FOR" not in blocked.variables
 
 
 async def test_a_call_in_a_dialplan_is_not_hung_up_by_us(start: Start) -> None:

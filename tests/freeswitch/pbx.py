@@ -112,12 +112,13 @@ class FreeSwitch:
     def log(self) -> str:
         return (self._directory / "log/freeswitch.log").read_text(errors="replace")
 
-    def wait_for_log(self, text: str, since: int) -> str:
+    def wait_for_log(self, text: str | re.Pattern[str], since: int) -> str:
         """The first line from offset ``since`` of the log on that holds ``text``."""
+        pattern = re.compile(re.escape(text)) if isinstance(text, str) else text
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for line in self.log[since:].splitlines():
-                if text in line:
+                if pattern.search(line):
                     return line
             time.sleep(0.01)
         raise AssertionError(f"{text!r} did not appear in the log:\n{self.log[since:]}")

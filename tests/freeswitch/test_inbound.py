@@ -50,7 +50,12 @@ def test_an_allowed_prefix_inside_a_blocked_one_gets_through(screen: Place) -> N
 
 @pytest.mark.parametrize(
     ("sender", "response", "phrase"),
-    [("+33163000000", 607, "Unwanted"), ("+33270000000", 486, "Busy Here")],
+    [
+        ("+33163000000", 607, "Unwanted"),
+        ("+33270000000", 486, "Busy Here"),
+        # Only the status is RFC 8688's: mod_sofia has no better phrase for it.
+        ("+33275000000", 608, "Because"),
+    ],
 )
 def test_a_list_has_a_response_of_its_own(
     screen: Place, sender: str, response: int, phrase: str

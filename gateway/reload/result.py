@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.metrics import Metrics
+
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a reload: ``status`` is loaded, failed or refused.
@@ -24,3 +26,8 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         return self.status == "loaded"
+
+    def count(self, metrics: Metrics) -> None:
+        metrics.inc("callgate_policy_reloads_total", result=self.status)
+        metrics.set("callgate_policy_last_reload_successful", self.ok)
+        metrics.observe("callgate_policy_compile_seconds", self.seconds)

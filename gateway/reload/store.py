@@ -3,6 +3,9 @@
 Rule 1: everything that can fail happens aside, in a child process; then one reference is swapped.
 Rule 2: a failure changes nothing but what is said: the log, the metrics, the result.
 Rule 3: ``current`` is one immutable snapshot. A call reads it once.
+Rule 4: what is answered is in force, and stays so. Where another process writes more changes than
+can be laid over the policy while calls wait, the child compiles them in; what was answered
+meanwhile is laid ahead of them.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.entries import Applied, Change, EntryStore, NewChange
+from gateway.entries import Applied, EntryStore, NewChange
 from gateway.errors import ConfigError, Fault, StoreError
 from gateway.metrics import Metrics
 from gateway.policy.generation import Generation, Report
@@ -23,13 +26,16 @@ from gateway.policy.model import Policy
 from gateway.policy.stamps import Stamp, contents, refreshed
 from gateway.reload.dropped import dropped
 from gateway.reload.generations import Generations
-from gateway.reload.overlay import managed_seq, overlaid
+from gateway.reload.overlay import Laid, Told, lay, managed_seq
 from gateway.reload.result import ReloadResult
+from gateway.reload.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
 FOLD_AFTER = 2000
 """Managed changes beside the compiled table after which it is compiled anew, to stay fast."""
+LAY_AT_ONCE = 2000
+"""Managed changes that one step lays over the policy; of more the compiler takes care."""
 _ACCEPT = "callgate reload --force accepts it"
 
 
@@ -51,10 +57,8 @@ class PolicyStore:
         self._generations = generations
         self._metrics = metrics
         self._generation: Generation | None = None
-        self._trouble = ""
-        self._unread = ""
-        self._changes = 0
-        self._extra: dict[str, int] = {}
+        self._trouble = Trouble(metrics)
+        self._laid: Laid | None = None
         self._reloading = asyncio.Lock()
         self._swapping = asyncio.Lock()
         self._folding: asyncio.Task[None] | None = None
@@ -93,38 +97,51 @@ class PolicyStore:
         EntryError when one makes no sense, StoreError when they cannot be written. What is
         written stands: if it cannot be laid over the policy yet, the answers carry a warning.
         """
-        if self._unread and not await self.absorb():
-            raise StoreError(f"no entry can be changed: {self._unread}")
+        if self._trouble.unread and not await self.absorb():
+            raise StoreError(f"no entry can be changed: {self._trouble.unread}")
         applied = await asyncio.to_thread(self._entries.apply_all, changes)
         for change, answer in zip(changes, applied, strict=True):
             self._metrics.inc(
                 "callgate_managed_changes_total", op=change.op.value, status=answer.status.value
             )
-        if await self.absorb():
+        if await self.absorb(tuple(zip(changes, applied, strict=True))):
             return applied
-        warning = f"written, but not in force yet; it is tried again: {self._unread}"
+        warning = f"written, but not in force yet; it is tried again: {self._trouble.unread}"
         return [msgspec.structs.replace(answer, warning=warning) for answer in applied]
 
-    async def absorb(self) -> bool:
-        """Lay every managed change over the policy that is not in it, whoever wrote it.
+    async def absorb(self, told: Told = ()) -> bool:
+        """Lay the managed changes over the policy that are not in it, whoever wrote them.
 
-        Whether that was possible; if not, the policy stays as it is until the next try.
+        Very many are compiled in instead, or laid step by step; what was ``told`` is in force at
+        once. Whether that was possible; if not, the policy stays as it is until the next try.
         """
         try:
             async with self._swapping:
-                before = self.current
-                policy, changes = await asyncio.to_thread(overlaid, before, self._entries)
-                self.current = policy
-                self._count(changes)
+                before, laid = self.current, await self._step(told)
+                self._laid, self.current = laid, laid.policy
         except Exception as error:
-            self._note_unread(error)
+            self._trouble.of_entries(error)
             return False
-        self._note_unread(None)
-        if policy is not before:
+        self._trouble.of_entries(None)
+        if self.current is not before:
             self._publish()
-            self._tell_added(changes)
-            self._fold_in_time()
+            self._tell_added(laid.added)
+        if laid.behind or self.current is not before:
+            self._fold_in_time(laid)
         return True
+
+    async def _step(self, told: Told) -> Laid:
+        assert self._laid is not None
+        laid = await asyncio.to_thread(lay, self._laid, self._entries, told, most=LAY_AT_ONCE)
+        if not laid.behind or await self._will_fold():
+            return laid
+        return await asyncio.to_thread(
+            lay, laid, self._entries, told, most=LAY_AT_ONCE, partly=True
+        )
+
+    async def _will_fold(self) -> bool:
+        """Whether what is left will be compiled in: that is under way, or may be begun."""
+        return self._is_compiling or not (self.degraded or await self.changed())
 
     async def changed(self) -> bool:
         """Whether the files differ from those of the last reload, good or bad."""
@@ -144,7 +161,8 @@ class PolicyStore:
     def totals(self) -> dict[str, int]:
         """How many entries each list has."""
         compiled = self._generation.totals if self._generation else {}
-        return {name: count + self._extra.get(name, 0) for name, count in compiled.items()}
+        extra = self._laid.extra if self._laid else {}
+        return {name: count + extra.get(name, 0) for name, count in compiled.items()}
 
     @property
     def total(self) -> int:
@@ -153,7 +171,7 @@ class PolicyStore:
     @property
     def degraded(self) -> str:
         """Why what runs is not all that is configured; empty when it is."""
-        return "; ".join(filter(None, (self._trouble, self._unread)))
+        return str(self._trouble)
 
     async def _last_good(self) -> tuple[Generation | None, str]:
         """What was kept, or why there is nothing."""
@@ -191,7 +209,7 @@ class PolicyStore:
         await self._swap(kept, patient=True)
         refused = f"was refused ({'; '.join(result.faults)}; {_ACCEPT})"
         state = refused if result.status == "refused" else "cannot be loaded"
-        self._degrade(f"the configured policy {state}; the last good one runs")
+        self._trouble.of_policy(f"the configured policy {state}; the last good one runs")
         text = "\n".join(result.faults)
         runs = self.current.revision
         log.error("policy %s; the last good one, %s, runs:\n%s", result.status, runs, text)
@@ -200,10 +218,15 @@ class PolicyStore:
         )
         return self.last
 
-    def _fold_in_time(self) -> None:
+    @property
+    def _is_compiling(self) -> bool:
+        folding = self._folding is not None and not self._folding.done()
+        return folding or self._reloading.locked()
+
+    def _fold_in_time(self, laid: Laid) -> None:
         """Start to compile the managed changes in when they are many; once at a time."""
-        busy = self._reloading.locked() or not (self._folding is None or self._folding.done())
-        if self._changes > FOLD_AFTER and not busy and not self.degraded:
+        many = laid.behind or laid.changes > FOLD_AFTER
+        if many and not self._is_compiling and not self.degraded:
             self._folding = asyncio.create_task(self._fold())
 
     async def _fold(self) -> None:
@@ -220,31 +243,25 @@ class PolicyStore:
         A ``patient`` swap then runs it without them.
         """
         async with self._swapping:
-            policy, changes = generation.policy, list[Change]()
+            before = self._laid
+            laid = Laid.on(generation.policy, before.ahead if before else ())
             try:
-                policy, changes = await asyncio.to_thread(overlaid, policy, self._entries)
-                self._note_unread(None)
+                most = LAY_AT_ONCE if before else None  # no call waits for the first policy
+                least = managed_seq(before.ordered) if before else 0
+                laid = await asyncio.to_thread(lay, laid, self._entries, most=most, least=least)
+                self._trouble.of_entries(None)
             except StoreError as error:
                 if not patient:
                     raise
-                self._note_unread(error)
-            self._generation, self.current = generation, policy
-            self._changes, self._extra = 0, {}
-            self._count(changes)
+                self._trouble.of_entries(error)
+            self._generation, self._laid, self.current = generation, laid, laid.policy
         self._publish()
-        self._tell_added(changes)
+        compiled = before and managed_seq(generation.policy) > managed_seq(before.ordered)
+        self._tell_added(frozenset(generation.totals) if compiled else laid.added)
 
-    def _tell_added(self, changes: Sequence[Change]) -> None:
-        added = {change.after.list for change in changes if change.after and not change.before}
-        if added and self.on_added is not None:
-            self.on_added(frozenset(added))
-
-    def _count(self, changes: Sequence[Change]) -> None:
-        self._changes += len(changes)
-        for change in changes:
-            for entry, step in ((change.before, -1), (change.after, 1)):
-                if entry:
-                    self._extra[entry.list] = self._extra.get(entry.list, 0) + step
+    def _tell_added(self, lists: frozenset[str]) -> None:
+        if lists and self.on_added is not None:
+            self.on_added(lists)
 
     async def _keep(self) -> None:
         """A policy that cannot be kept runs all the same."""
@@ -254,7 +271,7 @@ class PolicyStore:
             log.error("the policy runs but could not be kept as last good: %s", error)
 
     def _loaded(self, report: Report, began: float) -> ReloadResult:
-        self._degrade("")
+        self._trouble.of_policy("")
         self._metrics.set("callgate_policy_last_reload_success_timestamp_seconds", time.time())
         result = self._result("loaded", (), report, began)
         log.info("policy %s: %d lists, %d entries", result.revision, result.lists, result.entries)
@@ -267,7 +284,7 @@ class PolicyStore:
     ) -> ReloadResult:
         if hasattr(self, "current"):  # else whoever starts it says what became of it, once
             said = f"was refused; {_ACCEPT}" if status == "refused" else status
-            self._degrade(f"the last reload {said}")
+            self._trouble.of_policy(f"the last reload {said}")
             text = "\n".join(faults)
             log.error("policy %s; %s goes on:\n%s", status, self.current.revision, text)
         return self._remember(self._result(status, faults, report, began))
@@ -289,24 +306,8 @@ class PolicyStore:
 
     def _remember(self, result: ReloadResult) -> ReloadResult:
         self.last = result
-        self._metrics.inc("callgate_policy_reloads_total", result=result.status)
-        self._metrics.set("callgate_policy_last_reload_successful", result.ok)
-        self._metrics.observe("callgate_policy_compile_seconds", result.seconds)
+        result.count(self._metrics)
         return result
-
-    def _degrade(self, why: str) -> None:
-        self._trouble = why
-        self._metrics.set("callgate_policy_degraded", bool(self.degraded))
-
-    def _note_unread(self, error: Exception | None) -> None:
-        """Why the managed entries cannot be read, None when they can; each is logged once."""
-        before, self._unread = self._unread, str(error) if error else ""
-        self._metrics.set("callgate_policy_degraded", bool(self.degraded))
-        if error and self._unread != before:
-            trace = None if isinstance(error, StoreError) else error
-            log.error("managed changes cannot be taken: %s", error, exc_info=trace)
-        elif before and not error:
-            log.info("managed changes can be taken again")
 
     def _publish(self) -> None:
         metrics = self._metrics

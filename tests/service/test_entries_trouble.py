@@ -228,7 +228,7 @@ async def test_a_swap_that_failed_leaves_the_counts_alone(
     def unreadable(*_: object) -> None:
         raise StoreError("managed entries: disk I/O error")
 
-    monkeypatch.setattr(EntryStore, "changes_since", unreadable)
+    monkeypatch.setattr(EntryStore, "rev", property(unreadable))
     assert (await store.reload()).status == "failed"
     assert store.totals == before
 

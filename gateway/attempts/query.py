@@ -127,6 +127,18 @@ def count(wanted: AttemptFilter, *, broad: bool) -> tuple[str, list[Value]]:
     return f"SELECT count(*) FROM ({found})", [v for search in searches for v in search.values]
 
 
+def top_numbers(wanted: AttemptFilter, limit: int) -> tuple[str, list[Value]]:
+    """Remote parties by how many attempts they have."""
+    number = (
+        "CASE direction WHEN 'inbound' THEN CASE caller_e164 WHEN '' THEN caller ELSE caller_e164"
+        " END ELSE CASE callee_e164 WHEN '' THEN callee ELSE callee_e164 END END"
+    )
+    search = conditions(wanted)
+    sql = f"SELECT number, count(*) FROM ({search.select(f'{number} AS number')})"
+    sql += f" WHERE number != '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit:d}"
+    return sql, list(search.values)
+
+
 def arrivals(wanted: AttemptFilter, limit: int, after: int) -> tuple[str, list[Value]]:
     """The first ``limit`` attempts that arrived after ``after`` (a ``seq``), oldest first."""
     search = term("seq > ?", after) + conditions(wanted)
@@ -166,6 +178,18 @@ def unread(party: str, direction: str, since: float, until: float) -> tuple[str,
     search = term(f"{party}_e164 = '' AND +direction = ?", direction)
     search += term("at >= ? AND at < ?", since, until)
     return search.select(f"DISTINCT {party}, trunk"), [*search.values]
+
+
+def quarters(since: float, until: float, campaign: str) -> tuple[str, list[Value]]:
+    """How many attempts each quarter of an hour had, by campaign, direction and verdict."""
+    wanted = term("minute >= ? AND minute < ?", since, until)
+    if campaign:
+        wanted += term("campaign = ?", campaign)
+    sql = (
+        "SELECT minute / 900 * 900, campaign, direction, verdict, sum(count) FROM rollups"
+        f" WHERE {' AND '.join(wanted.conditions)} GROUP BY 1, 2, 3, 4"
+    )
+    return sql, list(wanted.values)
 
 
 def prefix_range(prefix: str) -> tuple[str, str]:

@@ -271,6 +271,12 @@ class AttemptStore:
         with self._reading():
             return self._db.execute(sql, values).fetchall()
 
+    def top_numbers(self, wanted: AttemptFilter, limit: int) -> list[tuple[str, int]]:
+        """The numbers of remote parties that most attempts have, and how many: E.164, else raw."""
+        with self._reading():
+            sql, values = query.top_numbers(wanted, limit)
+            return [(number, count) for number, count in self._db.execute(sql, values)]
+
     def _is_broad(self, wanted: AttemptFilter) -> bool:
         if not wanted.prefix or wanted.number:
             return False

@@ -46,12 +46,16 @@ NAVIGATION = (
 
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> Response:
     """A page, or a part of one, from a template."""
+    return HTMLResponse(fragment(request, name, **values), status)
+
+
+def fragment(request: Request, name: str, **values: Any) -> str:
+    """The text of a template."""
     who: Principal | None = getattr(request.state, "principal", None)
-    text = (
+    return (
         _environment()
         .get_template(name)
         .render(
-            request=request,
             here=request.url.path,
             who=who,
             may_write=who is not None and who.may(Scope.WRITE),
@@ -61,7 +65,6 @@ def render(request: Request, name: str, *, status: int = 200, **values: Any) -> 
             **values,
         )
     )
-    return HTMLResponse(text, status)
 
 
 def number(text: str, who: Principal | None) -> str:

@@ -1,0 +1,92 @@
+"""Calls per minute as bars, drawn as SVG: allowed from the ground up, blocked on top of them.
+
+Rule: the two differ in lightness and in texture, not in colour alone, and every bar says in words
+what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.attempts.store import Rollup
+
+WIDTH, HEIGHT = 720, 176
+_LEFT, _BOTTOM, _TOP = 34, 20, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One minute: where it stands, how high its two parts are, and what it says."""
+
+    x: float
+    width: float
+    allowed_y: float
+    allowed_height: float
+    blocked_y: float
+    blocked_height: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars, the scale at their left, and the times below as UTC seconds."""
+
+    bars: tuple[Bar, ...]
+    scale: tuple[tuple[float, int], ...]
+    times: tuple[tuple[float, float], ...]
+    allowed: int
+    blocked: int
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    ground: int = HEIGHT - _BOTTOM
+
+
+def per_minute(rollups: Iterable[Rollup], until: float, minutes: int = 60) -> Chart:
+    """A chart of the ``minutes`` that end with the one of ``until`` (UTC seconds)."""
+    last = int(until // 60) * 60
+    starts = range(last - (minutes - 1) * 60, last + 60, 60)
+    counts = {start: [0, 0] for start in starts}
+    for row in rollups:
+        if row.minute in counts:
+            counts[row.minute][row.verdict == "block"] += row.count
+    most = _round_up(max((sum(pair) for pair in counts.values()), default=0))
+    unit = (HEIGHT - _BOTTOM - _TOP) / most
+    step = (WIDTH - _LEFT) / minutes
+    bars = [
+        _bar(_LEFT + place * step, step, unit, start, *counts[start])
+        for place, start in enumerate(starts)
+    ]
+    return Chart(
+        bars=tuple(bars),
+        scale=tuple((HEIGHT - _BOTTOM - value * unit, value) for value in (0, most // 2, most)),
+        times=tuple(
+            (_LEFT + place * step, float(starts[place])) for place in range(0, minutes, 15)
+        ),
+        allowed=sum(pair[0] for pair in counts.values()),
+        blocked=sum(pair[1] for pair in counts.values()),
+    )
+
+
+def _bar(x: float, step: float, unit: float, start: int, allowed: int, blocked: int) -> Bar:
+    ground = HEIGHT - _BOTTOM
+    at = datetime.fromtimestamp(start, UTC).strftime("%H:%M")
+    return Bar(
+        x=round(x + step * 0.12, 2),
+        width=round(step * 0.76, 2),
+        allowed_y=round(ground - allowed * unit, 2),
+        allowed_height=round(allowed * unit, 2),
+        blocked_y=round(ground - (allowed + blocked) * unit, 2),
+        blocked_height=round(blocked * unit, 2),
+        text=f"{at} UTC: {allowed} allowed, {blocked} blocked",
+    )
+
+
+def _round_up(count: int) -> int:
+    """An even number a little above, with few digits that differ from 0."""
+    unit = 2
+    while unit * 5 < count:
+        unit *= 10 if str(unit)[0] == "2" and unit * 10 <= count else 2
+    return max(2, -(-count // unit) * unit)

@@ -133,13 +133,15 @@ def _check_dialplan(examination: Examination) -> Iterator[Remark]:
 
 
 def _check_guards(examination: Examination) -> Iterator[Remark]:
-    from gateway.cli.guards import check_guards
+    from gateway.cli.guards import check_extensions, check_guards
 
     try:
         guards = examination.environment.settings.guards
     except ConfigError:
         return
     yield from check_guards(guards, examination.asterisk_dir)
+    if examination.loaded is not None:
+        yield from check_extensions(guards, examination.loaded.policy)
 
 
 def _check_machine(examination: Examination) -> Iterator[Remark]:

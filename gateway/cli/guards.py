@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FreeswitchGuardSettings,
         GuardsSettings,
     )
+    from gateway.policy.model import Policy
 
 ABOUT = "guard"
 NEEDED = ("Hangup", "Status")
@@ -33,6 +34,14 @@ def check_guards(settings: GuardsSettings, asterisk_dir: Path) -> Iterator[Remar
     if settings.asterisk.connect:
         yield asyncio.run(_told("Asterisk", _asterisk(settings.asterisk)))
         yield from _manager_conf(asterisk_dir / "manager.conf", settings.asterisk.username)
+
+
+def check_extensions(settings: GuardsSettings, policy: Policy) -> Iterator[Remark]:
+    """Whether a guard in mode kill can tell a telephone that rings from a call that goes out."""
+    freeswitch = settings.freeswitch
+    if freeswitch.connect and freeswitch.mode == "kill" and not policy.plan.extensions:
+        text = "FreeSWITCH: mode kill decides every telephone that rings as an outbound call"
+        yield warn(ABOUT, text, "set numbering.extensions in the policy")
 
 
 async def _told(name: str, check: Awaitable[str]) -> Remark:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.guards import check_guards
+from gateway.cli.guards import check_extensions, check_guards
 from gateway.guardsettings import GuardsSettings
+from gateway.numbers import NumberPlan
 from tests.fakes.ami import SECRET, Action, fake_asterisk
 from tests.fakes.ami import Session as AmiSession
 from tests.fakes.event_socket import PASSWORD, event_socket
 from tests.fakes.event_socket import Session as EslSession
+from tests.support.policies import make_policy
 
 MANAGER = """[general]
 enabled = yes
@@ -149,3 +151,23 @@ def test_a_pbx_that_does_not_listen_fails() -> None:
     with beside(event_socket()) as port:
         pass
     assert freeswitch(port)[0][0] == "fail"
+
+
+@pytest.mark.parametrize("extensions", [[], ["1xxx"]])
+@pytest.mark.parametrize("mode", ["kill", "park"])
+def test_mode_kill_without_the_extensions_of_the_plan_is_warned_of(
+    mode: str, extensions: list[str]
+) -> None:
+    plan = NumberPlan.build(region="FR", extensions=extensions)
+    settings = GuardsSettings.model_validate(
+        {"freeswitch": {"connect": "127.0.0.1:8021", "mode": mode}}
+    )
+    remarks = list(check_extensions(settings, make_policy((), (), plan=plan)))
+    assert bool(remarks) == (mode == "kill" and not extensions)
+    assert all(remark.status == "warn" for remark in remarks)
+
+
+def test_without_a_guard_of_freeswitch_extensions_do_not_matter() -> None:
+    plan = NumberPlan.build(region="FR")
+    settings = GuardsSettings.model_validate({"freeswitch": {"mode": "kill"}})
+    assert list(check_extensions(settings, make_policy((), (), plan=plan))) == []

@@ -46,7 +46,7 @@ wanted() {
 # Names of libraries that those files contain and the tree does not: a few of them are optional.
 missing_libraries() {
     (cd "$work/root" && find . -name 'lib*.so.*' | sed 's,.*/,,' | sort -u) > "$work/present"
-    wanted | xargs grep -aohE '\<lib[A-Za-z0-9_+-]+\.so(\.[0-9]+)+\>' | sort -u |
+    wanted | xargs grep -aohE '\<lib[A-Za-z0-9_.+-]+\.so(\.[0-9]+)+\>' | sort -u |
         comm -23 - "$work/present"
 }
 
@@ -56,6 +56,7 @@ package_of() {
     case $1 in
         libz.so.1) echo zlib1g ;;
         libxslt.so.1) echo libxslt1.1 ;;
+        libldap_r-2.4.so.2) echo libldap-2.4-2 ;;
         lib[cm].so.6) echo libc6 ;;
         libicu??*.so.*) package_of "libicu.so.${1##*.so.}" ;;
         libcrypto.so.*) package_of "libssl.so.${1##*.so.}" ;;

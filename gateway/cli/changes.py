@@ -5,13 +5,15 @@ What was done is told on standard output, what speaks against it on standard err
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.environment import Environment, person
-from gateway.cli.output import print_json
+from gateway.cli.output import print_json, printable
 
 if TYPE_CHECKING:
     from gateway.entries import Asked, Change, Op
@@ -34,6 +36,23 @@ def asked(numbers: Sequence[str], list_name: str, kind: str | None, **rest: Any)
     return [Asked(number=number, list=list_name, kind=wanted, **rest) for number in numbers]
 
 
+def confirmed(
+    environment: Environment, op: Op, entries: list[Asked], *, ask: bool
+) -> list[dict[str, Any]]:
+    """The same as ``change``; what needs a confirmation is asked for on a terminal, if wanted."""
+    from gateway.entries import NeedsConfirmation
+
+    try:
+        return change(environment, op, entries)
+    except NeedsConfirmation as error:
+        if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        for one in error.covers:
+            click.echo(f"{one.entry}: {printable(one.text)}", err=True)
+        click.confirm("Add it all the same?", abort=True, err=True)
+    return change(environment, op, [replace(item, confirm=True) for item in entries])
+
+
 def change(environment: Environment, op: Op, entries: list[Asked]) -> list[dict[str, Any]]:
     """Through the running gateway if there is one, else in the store."""
     gateway = environment.gateway()
@@ -49,10 +68,10 @@ def _change_here(environment: Environment, op: Op, entries: list[Asked]) -> list
     import msgspec
 
     from gateway.cli.inforce import configured
-    from gateway.entries import told, understand
+    from gateway.entries import told, understand_all
 
     policy, _ = configured(environment)
-    read = [understand(item, op, policy, who=person(), source="cli") for item in entries]
+    read = understand_all(entries, op, policy, who=person(), source="cli")
     with environment.entries(create=True) as store:
         assert store is not None
         applied = store.apply_all([item.change for item in read])

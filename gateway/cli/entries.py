@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.changes import asked, change, changes, tell, undo
+from gateway.cli.changes import asked, change, changes, confirmed, tell, undo
 from gateway.cli.environment import Environment
 from gateway.cli.output import json_option, local_time, print_json, print_table, printable
 
@@ -58,9 +58,10 @@ def entry_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--confirm",
     is_flag=True,
-    help="Also a prefix that covers a country or a large part of one, such as +33 or +331, and "
-    "an expiry that is past.",
+    help="Also what covers an emergency number, a number of a campaign, an exception, or a country "
+    "or a large part of one, such as +33 or +331; what lifts a block; an expiry that is past.",
 )
+@click.option("--no-input", is_flag=True, help="Ask nothing on a terminal either; so does --json.")
 @entry_options
 def add_command(
     environment: Environment,
@@ -72,15 +73,19 @@ def add_command(
     reason: str,
     expires: str,
     confirm: bool,
+    no_input: bool,
 ) -> None:
     """Add numbers or prefixes to a list that takes effect with the next call.
 
     All of them are added, or none. They are read as in the policy: +33162, or 0162 in its region.
+
+    What needs --confirm is named. On a terminal it is asked for, elsewhere it is refused.
     """
     from gateway.entries import Op
 
     wanted = asked(numbers, list_name, kind, reason=reason, expires=expires, confirm=confirm)
-    tell(change(environment, Op.ADD, wanted), as_json)
+    ask = not (as_json or no_input)
+    tell(confirmed(environment, Op.ADD, wanted, ask=ask), as_json)
 
 
 @click.command("edit", short_help="Change the reason or expiry of managed entries.")
@@ -170,7 +175,7 @@ def _print_changes(found: Sequence[Change], as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(found))
     elif found:
-        columns = ("rev", "change", "entry", "list", "reason", "expires", "who", "when")
+        columns = ("rev", "change", "entry", "list", "reason", "expires", "who", "when", "covered")
         print_table(columns, map(_change_cells, found), whole={"entry"})
     else:
         click.echo("no changes of managed entries", err=True)
@@ -189,6 +194,7 @@ def _change_cells(item: Change) -> list[str]:
         local_time(entry.expires) if entry.expires else "",
         printable(item.who),
         local_time(item.at),
+        printable(item.covered),
     ]
 
 

@@ -26,8 +26,8 @@ from gateway.control.messages import (
     Undo,
     check_path,
 )
-from gateway.entries import Asked
-from gateway.errors import ControlError
+from gateway.entries import Asked, NeedsConfirmation
+from gateway.errors import ControlError, ControlRefused
 
 AS_WHOM = "run this as the user of the gateway, or as root"
 """What to do where the state folder or its socket is closed."""
@@ -38,11 +38,13 @@ _CHUNK = 65536
 
 
 class ControlClient:
-    """Requests to the gateway behind one socket. ControlError when it refuses or is not there."""
+    """Requests to the gateway behind one socket. ControlError when it refuses or is not there,
+    NeedsConfirmation when it would go on if the entries were confirmed.
+    """
 
     def __init__(self, path: Path, *, who: str = "", source: str = "cli") -> None:
         self._path = path
-        self._who = {"who": who, "source": source}
+        self._who: dict[str, Any] = {"who": who, "source": source}
 
     def ping(self) -> dict[str, Any]:
         """``version`` and ``pid`` of the gateway."""
@@ -128,8 +130,10 @@ def result_of(data: bytes) -> Any:
         answer = msgspec.json.decode(data, type=Answer)
     except msgspec.MsgspecError as error:
         raise ControlError(f"the gateway's answer cannot be read: {error}") from error
+    if answer.covers:
+        raise NeedsConfirmation(answer.covers)
     if not answer.ok:
-        raise ControlError(answer.error)
+        raise ControlRefused(answer.error)
     return answer.result
 
 

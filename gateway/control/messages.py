@@ -1,7 +1,8 @@
 """What is said on the control socket: one JSON object a line, a request and its answer.
 
 A request has an ``op`` and the fields of its class here; others are refused. An answer is
-``{"ok": true, "result": …}`` or ``{"ok": false, "error": "…"}``.
+``{"ok": true, "result": …}`` or ``{"ok": false, "error": "…"}``; with ``covers`` beside the error
+when the same request goes on once it says ``confirm``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from gateway.calls import Direction, Presentation
-from gateway.entries import Asked
+from gateway.entries import Asked, Covered
 from gateway.errors import ControlError
 from gateway.policy.model import Action, Reason, Verdict
 
@@ -61,9 +62,10 @@ class Changing(Request):
 
 
 class Add(Changing, kw_only=True):
-    """Add entries, all or none."""
+    """Add entries, all or none. ``forced``: for ways in that cannot ask for a confirmation."""
 
     entries: list[Asked]
+    forced: bool = False
 
 
 class Edit(Changing, kw_only=True):
@@ -156,6 +158,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     ok: bool
     result: Any = None
     error: str = ""
+    covers: tuple[Covered, ...] = ()
 
 
 def check_path(path: Path) -> str:

@@ -28,11 +28,12 @@ from gateway.control.screening import Screener, Screening
 from gateway.entries import (
     Asked,
     EntryStore,
+    NeedsConfirmation,
     NewChange,
     Op,
     Understood,
     told,
-    understand,
+    understand_all,
 )
 from gateway.errors import ControlError, GatewayError
 from gateway.metrics import Metrics
@@ -148,6 +149,8 @@ class ControlServer:
             request = _decoder.decode(line)
             op = str(type(request).__struct_config__.tag)
             answer = Answer(True, await self._handle(request))
+        except NeedsConfirmation as error:
+            answer = Answer(False, error=str(error), covers=error.covers)
         except (GatewayError, msgspec.MsgspecError) as error:
             answer = Answer(False, error=str(error))
         except Exception:
@@ -167,8 +170,8 @@ class ControlServer:
                 return self._metrics.render()
             case messages.Reload(force):
                 return await self._reload(force)
-            case messages.Add(entries=entries):
-                return await self._change(request, Op.ADD, entries)
+            case messages.Add(entries=entries, forced=forced):
+                return await self._change(request, Op.ADD, entries, forced=forced)
             case messages.Edit(entries=entries):
                 return await self._change(request, Op.EDIT, entries)
             case messages.Remove(entries=entries, ids=ids):
@@ -206,12 +209,18 @@ class ControlServer:
         op: Op,
         entries: Sequence[Asked],
         ids: Sequence[int] = (),
+        *,
+        forced: bool = False,
     ) -> list[dict[str, Any]]:
-        """Every entry is read before any is written, so that a bad one stops them all."""
+        """Every entry is read before any is written, so that a bad one stops them all; beside the
+        loop, since a thousand take long and a prefix may cover a million others.
+        """
         if len(entries) + len(ids) > MAX_ENTRIES:
             raise ControlError(f"at most {MAX_ENTRIES} entries in one request")
         who, source, policy = request.who, request.source, self._policies.current
-        read = [understand(asked, op, policy, who=who, source=source) for asked in entries]
+        read = await asyncio.to_thread(
+            understand_all, entries, op, policy, who=who, source=source, forced=forced
+        )
         by_id = [NewChange(op=op, who=who, source=source, id=id) for id in ids]
         applied = await self._policies.apply_changes([*(item.change for item in read), *by_id])
         read += [Understood(change) for change in by_id]

@@ -1,7 +1,7 @@
 """The SQLite file of the managed entries: its schema, and how it is opened and written.
 
 WAL lets readers and a writer work at once; FULL makes a change survive a power cut before it is
-acknowledged.
+acknowledged. A file of an older schema is brought up to date where it is, in one transaction.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from pathlib import Path
 from gateway.errors import StoreError
 from gateway.files import enter_wal
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
+CACHE_KIB = 32 * 1024
+"""Room for the pages of the indexes that a large import goes to and fro in."""
+CHECKPOINT_PAGES = 4000
+"""Pages of 4 KiB in the WAL before they are moved: what many changes touched moves only once."""
 
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE changes (
     rev INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
@@ -41,7 +44,21 @@ CREATE TABLE entries (
     UNIQUE (list, kind, digits)
 ) STRICT;
 """
-
+_COVERED_AND_SEARCH = """
+ALTER TABLE changes ADD COLUMN covered TEXT NOT NULL DEFAULT '';
+ALTER TABLE changes ADD COLUMN list TEXT
+    GENERATED ALWAYS AS (json_extract(COALESCE(after, before), '$.list')) VIRTUAL;
+ALTER TABLE changes ADD COLUMN digits TEXT
+    GENERATED ALWAYS AS (json_extract(COALESCE(after, before), '$.digits')) VIRTUAL;
+CREATE INDEX changes_who ON changes (who);
+CREATE INDEX changes_op ON changes (op);
+CREATE INDEX changes_list ON changes (list);
+CREATE INDEX changes_digits ON changes (digits);
+CREATE INDEX entries_digits ON entries (digits);
+"""
+_STEPS = (_FIRST, _COVERED_AND_SEARCH)
+"""What leads from each version of the schema to the next; 0 is an empty file."""
+SCHEMA_VERSION = len(_STEPS)
 
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -67,6 +84,8 @@ def open_database(path: Path, *, check: bool = False) -> sqlite3.Connection:
         try:
             enter_wal(db, BUSY_SECONDS)
             db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             _migrate(db, path)
             if check and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise StoreCorrupt(f"managed entries: {' '.join(found.split())}")
@@ -81,9 +100,10 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise StoreError(f"{path} was written by a newer version of this program")
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
+        for step in _STEPS[version:]:
+            for statement in step.split(";"):
                 db.execute(statement)
+        if version < SCHEMA_VERSION:
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

@@ -11,6 +11,9 @@ from gateway.policy.model import MANAGED_LIST, Entry, EntryKind, Origin
 
 MAX_REASON = 500
 MAX_NAME = 200
+MAX_COVERED = 4000
+MAX_DIGITS = 15
+"""E.164 §6.1: a number has at most 15 digits."""
 ORIGIN = Origin("managed")
 
 
@@ -39,7 +42,8 @@ class NewChange:
     ``add`` needs list, kind and digits. ``remove`` and ``edit`` name an entry by ``id``, or by
     list, kind and digits; ``edit`` replaces reason and expiry, where they are not None. ``undo``
     needs ``rev``, the change to take back. ``who`` is the person, ``source`` the way in: ``cli``,
-    ``api``, ``star``.
+    ``api``, ``page``, ``star``. ``covered`` is what the entry covers although somebody should think
+    twice of it, as they confirmed it.
     """
 
     op: Op
@@ -52,6 +56,7 @@ class NewChange:
     expires: int | None = 0
     id: int = 0
     rev: int = 0
+    covered: str = ""
 
 
 class ManagedEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +81,10 @@ class ManagedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the change log. No ``before``: it was made; no ``after``: it was taken away."""
+    """One line of the change log. No ``before``: it was made; no ``after``: it was taken away.
+
+    ``covered`` is what it was known to cover when it was confirmed, in words.
+    """
 
     rev: int
     at: float
@@ -86,6 +94,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     before: ManagedEntry | None
     after: ManagedEntry | None
     undoes: int = 0
+    covered: str = ""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,28 @@
-"""What people ask for, as text, becomes a change: the number is read, the list must take it."""
+"""What people ask for, as text, becomes a change: the number is read, the list must take it, and
+what it would cover is guarded.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.entries.contradictions import contradictions
+from gateway.entries.guard import (
+    EMERGENCY,
+    Covered,
+    NeedsConfirmation,
+    covered,
+    described,
+    recorded,
+)
 from gateway.entries.model import Applied, ManagedEntry, NewChange, Op, Status
 from gateway.errors import BadEntry, EntryError
 from gateway.numbers import (
     infer_entry,
-    reach,
     read_number_entry,
     read_prefix_entry,
     read_short_entry,
@@ -28,7 +36,7 @@ class Asked:
     """An entry as text. No ``kind``: it is inferred. ``expires`` as in YAML, empty for never.
 
     ``reason`` and ``expires`` are None where an edit leaves them as they are. ``confirm``: it is
-    meant to cover a country, or a large part of one, or to have expired already.
+    meant to cover what the guard names, or to have expired already.
     """
 
     number: str
@@ -41,14 +49,43 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """The change, and a warning when the number is doubtful or the policy speaks against it."""
+    """The change, and a warning when the number is doubtful or the guard spoke against it."""
 
     change: NewChange
     warning: str = ""
 
 
-def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -> Understood:
-    """Read what is asked for under a policy. EntryError says what is wrong with it."""
+def understand_all(
+    entries: Iterable[Asked],
+    op: Op,
+    policy: Policy,
+    *,
+    who: str,
+    source: str,
+    forced: bool = False,
+) -> list[Understood]:
+    """Read all that is asked for at once: what is to be confirmed is told of all of it together."""
+    read: list[Understood] = []
+    unconfirmed: list[Covered] = []
+    for asked in entries:
+        try:
+            read.append(understand(asked, op, policy, who=who, source=source, forced=forced))
+        except NeedsConfirmation as error:
+            unconfirmed += error.covers
+    if unconfirmed:
+        raise NeedsConfirmation(unconfirmed)
+    return read
+
+
+def understand(
+    asked: Asked, op: Op, policy: Policy, *, who: str, source: str, forced: bool = False
+) -> Understood:
+    """Read what is asked for under a policy. EntryError says what is wrong with it;
+    NeedsConfirmation that it covers what it should not unless that is meant.
+
+    ``forced`` is for ways in that cannot ask back: all goes on unconfirmed, and what it covers is
+    kept in the log, but an emergency number is refused.
+    """
     item = _list(asked.list, policy, taking=op is Op.ADD)
     region = (item.region if item else None) or policy.plan.region
     try:
@@ -57,11 +94,15 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
     except (BadEntry, ValueError) as error:
         raise EntryError(str(error)) from error
     now = time.time()
-    if op is Op.ADD and kind is EntryKind.PREFIX and not asked.confirm:
-        _refuse_wide(digits)
-    if expires and expires <= now and not asked.confirm:
+    if expires and expires <= now and not (asked.confirm or forced):
         raise EntryError(f"{asked.expires} is past: confirm it (--confirm) if that is meant")
-    against = contradictions(kind, digits, item, policy, now) if item and op is Op.ADD else ()
+    covers: tuple[Covered, ...] = ()
+    if item and op is Op.ADD:
+        covers = covered(kind, digits, item, policy, now)
+        if forced:
+            _refuse_emergency(covers)
+        elif covers and not asked.confirm and not _is_there(kind, digits, item, policy, now):
+            raise NeedsConfirmation(covers)
     change = NewChange(
         op=op,
         who=who,
@@ -71,8 +112,9 @@ def understand(asked: Asked, op: Op, policy: Policy, *, who: str, source: str) -
         digits=digits,
         reason=asked.reason,
         expires=expires,
+        covered=recorded(covers),
     )
-    return Understood(change, "; ".join(filter(None, (warning, *against))))
+    return Understood(change, "; ".join(filter(None, (warning, change.covered))))
 
 
 def told(understood: Understood, applied: Applied) -> dict[str, Any]:
@@ -129,11 +171,18 @@ def _read(text: str, kind: EntryKind | None, region: str | None) -> tuple[EntryK
     return EntryKind(inferred.kind), inferred.digits, inferred.warning
 
 
-def _refuse_wide(digits: str) -> None:
-    if all_of := reach(digits):
-        raise EntryError(
-            f"the prefix +{digits} covers {all_of}: confirm it (--confirm) if that is meant"
-        )
+def _refuse_emergency(covers: Iterable[Covered]) -> None:
+    found = [one for one in covers if one.what == EMERGENCY]
+    if found:
+        raise EntryError(f"{described(found)}: that is never added without being asked back")
+
+
+def _is_there(kind: EntryKind, digits: str, item: ListDef, policy: Policy, at: float) -> bool:
+    """Whether it is a managed entry already, so that adding it changes nothing."""
+    hits = policy.index.matches(digits, kind.short)
+    alive = (policy.index.entry(hit.row) for hit in hits if not 0 < hit.expires <= at)
+    managed = ((entry.list, entry.kind, entry.digits) for entry in alive if entry.managed)
+    return (item.name, kind, digits) in managed
 
 
 def _expiry(text: str | None, policy: Policy) -> int | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from gateway.cli import changes, main
 from gateway.cli.environment import Environment
 from gateway.entries import Asked, ManagedEntry
 from tests.unit.test_cli_entries import UNATTENDED, Gateway, entry_store, run
@@ -104,22 +108,96 @@ def test_an_expiry_in_the_past_is_refused_unless_it_is_confirmed(
         ("+33165000000", "the exception +33165000000 of 'partners' (policy.yaml:6) still beats it"),
     ],
 )
-def test_an_entry_against_the_policy_is_added_with_a_warning(
+def test_an_entry_against_the_policy_is_added_when_it_is_confirmed(
     config: Path, number: str, told: str
 ) -> None:
-    result = run(config, "add", number)
+    refused = run(config, "add", number)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert told in refused.stderr
+    assert "--confirm" in refused.stderr
+    result = run(config, "add", "--confirm", number)
     assert result.exit_code == 0
     assert "added " in result.stdout
-    assert told in result.stderr
+    assert f"warning: {told}" in result.stderr
 
 
 def test_an_exception_for_the_other_direction_is_none(config: Path) -> None:
     assert "exception" in run(config, "add", "+33166500001").stderr
-    assert "exception" not in run(config, "add", "--list", "robots", "+33166500002").stderr
+    assert run(config, "add", "--list", "robots", "+33166500002").exit_code == 0
 
 
 def test_an_allowed_number_runs_against_no_exception(config: Path) -> None:
-    assert "exception" not in run(config, "add", "--list", "partners", "+33164500000").stderr
+    assert run(config, "add", "--list", "partners", "+33164500000").exit_code == 0
+
+
+def test_what_a_confirmed_change_covered_is_kept_and_shown(config: Path) -> None:
+    run(config, "add", "--confirm", "+33165000000")
+    covered = "the exception +33165000000 of 'partners' (policy.yaml:6) still beats it"
+    heading, line = run(config, "undo").stdout.splitlines()
+    assert heading.endswith("  covered")
+    assert line.endswith(covered)
+    assert [item["covered"] for item in json.loads(run(config, "undo", "--json").stdout)] == [
+        covered
+    ]
+
+
+def test_everything_that_is_to_be_confirmed_is_told_at_once(config: Path) -> None:
+    result = run(config, "add", "+33199000000", "+33162000000", "+33165000000")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: +33199000000: it covers +33199000000, a number of the campaign 'spring-sale'; "
+        "+33165000000: the exception +33165000000 of 'partners' (policy.yaml:6) still beats it: "
+        "confirm it (--confirm) if that is meant\n"
+    )
+    assert not (config.parent / "state/entries.db").exists()
+
+
+class Terminal:
+    """Standard input or output that says it is a terminal."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def isatty(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def at_terminal(config: Path, typed: str, *arguments: str) -> Result:
+    """What a command does whose input and standard error are a terminal."""
+
+    class Streams:
+        def __getattr__(self, name: str) -> Any:
+            return Terminal(getattr(sys, name))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changes, "sys", Streams())
+        return CliRunner().invoke(main, ["--config", str(config), *arguments], input=typed)
+
+
+def test_on_a_terminal_a_confirmation_is_asked_for(config: Path) -> None:
+    given = at_terminal(config, "y\n", "add", "+33199000000")
+    assert given.exit_code == 0
+    assert "+33199000000: it covers +33199000000, a number of the campaign" in given.stderr
+    assert "Add it all the same? [y/N]" in given.stderr
+    assert given.stdout.endswith("added +33199000000 to blacklist\n")
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+def test_nothing_is_added_without_a_yes(config: Path, typed: str) -> None:
+    refused = at_terminal(config, typed, "add", "+33199000000")
+    assert refused.exit_code == 1
+    assert not (config.parent / "state/entries.db").exists()
+
+
+@pytest.mark.parametrize("option", ["--json", "--no-input"])
+def test_a_program_is_asked_nothing(config: Path, option: str) -> None:
+    refused = at_terminal(config, "y\n", "add", option, "+33199000000")
+    assert refused.exit_code == 1
+    assert "Add it" not in refused.stderr
+    assert "confirm it (--confirm)" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -179,7 +257,8 @@ def test_the_changes_that_can_be_undone_are_listed_newest_first(config: Path) ->
     run(config, "add", "+33162000000", "--reason", "robot")
     run(config, "undo", "1")
     lines = [line.split() for line in run(config, "undo").stdout.splitlines()]
-    assert lines[0] == ["rev", "change", "entry", "list", "reason", "expires", "who", "when"]
+    columns = "rev change entry list reason expires who when covered"
+    assert lines[0] == columns.split()
     assert lines[1][:5] == ["2", "undo", "1", "+33162000000", "blacklist"]
     assert lines[2][:6] == ["1", "add", "+33162000000", "blacklist", "robot", "alice"]
     assert [item["rev"] for item in json.loads(run(config, "undo", "--json").stdout)] == [2, 1]

@@ -18,9 +18,9 @@ import pytest
 import pytest_asyncio
 
 from gateway.control import ControlClient
-from gateway.control.messages import MAX_LINE, Ping
+from gateway.control.messages import MAX_LINE, Add, Ping
 from gateway.control.server import MAX_PEERS, ControlServer
-from gateway.entries import Asked, EntryStore
+from gateway.entries import Asked, EntryStore, NeedsConfirmation
 from gateway.errors import ControlError
 from gateway.metrics import Metrics
 from gateway.policy.model import EntryKind
@@ -164,6 +164,51 @@ async def test_one_bad_entry_stops_them_all(gateway: Gateway) -> None:
     with pytest.raises(ControlError, match="nonsense"):
         await gateway.ask(lambda client: client.add(asked))
     assert gateway.entries.rev == 0
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+async def test_what_is_to_be_confirmed_is_told_apart_from_what_is_wrong(
+    gateway: Gateway, confirm: bool
+) -> None:
+    asked = [Asked(number="+33", confirm=confirm), Asked(number="+33123456789")]
+    if not confirm:
+        with pytest.raises(NeedsConfirmation, match="--confirm") as refused:
+            await gateway.ask(lambda client: client.add(asked))
+        [one] = refused.value.covers
+        assert (one.what, one.entry) == ("country", "+33*")
+        assert one.text == "it covers all of +33 (FR)"
+        assert gateway.entries.rev == 0
+        return
+    [added, other] = await gateway.ask(lambda client: client.add(asked))
+    assert (added["warning"], other["warning"]) == ("it covers all of +33 (FR)", "")
+    changes = await gateway.ask(lambda client: list(client.changes()))
+    assert [item["covered"] for item in changes] == ["it covers all of +33 (FR)", ""]
+
+
+async def test_an_answer_without_anything_to_confirm_does_not_speak_of_it(
+    gateway: Gateway,
+) -> None:
+    [refused, asked] = await gateway.raw(
+        b'{"op": "add", "entries": [{"number": "nonsense"}]}\n',
+        b'{"op": "add", "entries": [{"number": "+33"}]}\n',
+    )
+    assert set(refused) == {"ok", "error"}
+    assert set(asked) == {"ok", "error", "covers"}
+
+
+async def test_a_way_in_that_cannot_ask_is_forced_but_not_past_an_emergency_number(
+    gateway: Gateway,
+) -> None:
+    def add(number: str, kind: EntryKind) -> Callable[[ControlClient], Any]:
+        asked = [Asked(number=number, kind=kind)]
+        return lambda client: client.request(Add(entries=asked, source="api", forced=True))
+
+    [added] = await gateway.ask(add("+33", EntryKind.PREFIX))
+    assert added["status"] == "added"
+    with pytest.raises(ControlError, match="covers the emergency number 112"):
+        await gateway.ask(add("112", EntryKind.SHORT))
+    [change] = gateway.entries.changes_since(0)
+    assert (change.source, change.covered) == ("api", "it covers all of +33 (FR)")
 
 
 async def test_entries_are_edited_removed_and_brought_back(gateway: Gateway) -> None:

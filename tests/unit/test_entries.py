@@ -21,6 +21,7 @@ from gateway.entries import (
     Change,
     EntryStore,
     ManagedEntry,
+    NeedsConfirmation,
     NewChange,
     Op,
     Status,
@@ -447,7 +448,8 @@ def test_what_cannot_become_an_entry_is_refused_with_a_reason(
 def test_a_wide_prefix_is_added_only_when_it_is_confirmed(
     number: str, kind: EntryKind | None, what: str
 ) -> None:
-    with pytest.raises(EntryError, match=re.escape(f"the prefix {what}: confirm it")):
+    entry, _, clause = what.partition(" ")
+    with pytest.raises(NeedsConfirmation, match=re.escape(f"{entry}*: it {clause}: confirm it")):
         understood(number, kind=kind)
     assert understood(number, kind=kind, confirm=True).change.kind is EntryKind.PREFIX
     assert understood(number, Op.REMOVE, kind=kind).change.kind is EntryKind.PREFIX

@@ -164,16 +164,17 @@ async def test_a_leg_that_begins_with_the_login_is_hung_up(bench: Bench, times: 
 
 async def test_a_link_that_does_not_answer_is_dead(bench: Bench) -> None:
     def once(session: Session, action: Action) -> None:
+        """Answer the first, and have no patience with the next."""
         if len(asterisk.told("Status")) == 1:
             asterisk.answer(session, action)
+            assert guard._ami
+            guard._ami.deadline = 0.1
 
     async with fake_asterisk(Status=once) as asterisk:
-        guard = guard_of(bench, asterisk, audit=0.1, deadline=0.2)
+        guard = guard_of(bench, asterisk, audit=0.1)
         async with bench.watching(guard):
-            await bench.metrics.until(
-                1, "callgate_guard_links_total", frontend="ami", result="lost"
-            )
-            assert len(asterisk.sessions) >= 1
+            lost = {"frontend": "ami", "result": "lost"}
+            await bench.metrics.until(1, "callgate_guard_links_total", **lost)
 
 
 async def test_a_wrong_secret_is_said_and_tried_again_later(bench: Bench) -> None:

@@ -29,11 +29,11 @@ def drop(session: Session, _: Action) -> None:
 
 @asynccontextmanager
 async def linked(
-    asterisk: FakeAsterisk, *, deadline: float = 10, events: list[Event] | None = None
+    asterisk: FakeAsterisk, *, events: list[Event] | None = None
 ) -> AsyncIterator[AmiLink]:
     told = [] if events is None else events
     link = await AmiLink.open(
-        "127.0.0.1", asterisk.port, "callgate", SECRET, on_event=told.append, deadline=deadline
+        "127.0.0.1", asterisk.port, "callgate", SECRET, on_event=told.append, deadline=10
     )
     try:
         yield link
@@ -91,9 +91,12 @@ async def test_an_event_that_its_receiver_cannot_use_leaves_the_link_up() -> Non
 
 async def test_an_action_without_an_answer_ends_at_its_deadline_and_is_forgotten() -> None:
     """Bare: its future waits for ever."""
-    async with fake_asterisk(Hangup=ignore) as asterisk, linked(asterisk, deadline=0.2) as link:
+    async with fake_asterisk(Hangup=ignore) as asterisk, linked(asterisk) as link:
+        link.deadline = 0.1
         with pytest.raises(LinkError, match="did not answer Hangup"):
             await link.action("Hangup", {"Channel": "1.1"})
+        link.deadline = 10
+        await asterisk.until("Hangup")
         late = asterisk.actions[-1]
         asterisk.session.reply(late)
         assert (await link.action("Ping"))[0].message == "fine"
@@ -150,11 +153,20 @@ async def test_a_wrong_secret_is_said() -> None:
         assert len(asterisk.told("Login")) == 1
 
 
+class Hasty(AmiLink):
+    """A link that has no patience once it is connected."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.deadline = 0.1
+
+
 async def test_a_login_without_an_answer_ends_at_its_deadline() -> None:
     async with fake_asterisk(Login=ignore) as asterisk:
+        link = Hasty(print, 10)
         with pytest.raises(LinkError, match="did not answer Login"):
-            async with linked(asterisk, deadline=0.1):
-                pass
+            await link.begin("127.0.0.1", asterisk.port, "callgate", SECRET)
+        assert link.ended.done()
 
 
 async def test_a_list_comes_whole() -> None:

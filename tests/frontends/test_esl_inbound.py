@@ -470,7 +470,8 @@ async def test_every_step_has_a_deadline(step: str) -> None:
 async def test_a_reply_that_is_late_ends_the_link() -> None:
     """The next one would be taken for it."""
     async with event_socket(status=ignore) as pbx:
-        link = await opened(pbx, deadline=0.2)
+        link = await opened(pbx)
+        link.deadline = 0.1
         with pytest.raises(LinkError):
             await link.command(line("api status"))
         assert link.ended.done()

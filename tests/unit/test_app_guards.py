@@ -49,7 +49,8 @@ def guards_of(bench: Bench, settings: object) -> Guards:
 
 
 def freeswitch(pbx: EventSocket) -> object:
-    return {"freeswitch": {"connect": f"127.0.0.1:{pbx.port}", "password": PASSWORD}}
+    connect = {"connect": f"127.0.0.1:{pbx.port}", "password": PASSWORD}
+    return {"freeswitch": connect | {"deadline": 10.0}}
 
 
 async def test_without_a_pbx_to_connect_to_nobody_is_told_of_anything() -> None:

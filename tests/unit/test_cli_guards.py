@@ -55,7 +55,8 @@ def beside(made: AbstractAsyncContextManager[Any]) -> Iterator[int]:
 
 
 def told(folder: Path, **guards: dict[str, object]) -> list[tuple[str, str]]:
-    settings = GuardsSettings.model_validate(guards)
+    patient = {pbx: {"deadline": 10.0, **guard} for pbx, guard in guards.items()}
+    settings = GuardsSettings.model_validate(patient)
     return [(remark.status, remark.text) for remark in check_guards(settings, folder)]
 
 

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 import os
 import re
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from playwright.async_api import Browser, Error, Page
 
 from tests.browser.chromium import Unavailable, running, set_up
 from tests.browser.looks import picture
+from tests.browser.site import CONFIG, Site
 from tests.browser.watch import Watch, watched
 
 FAILED = pytest.StashKey[bool]()
@@ -61,10 +62,33 @@ async def browser(
         yield browser
 
 
+@pytest.fixture
+def start_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Starts a gateway of the test's own; its configuration is the folder ``source``."""
+    started: list[Site] = []
+
+    def start(source: Path = CONFIG) -> Site:
+        site = Site(tmp_path / f"site{len(started)}", source=source)
+        started.append(site)
+        site.start()
+        return site
+
+    yield start
+    for site in started:
+        site.stop()
+
+
+@pytest.fixture
+def site(start_site: Callable[..., Site]) -> Site:
+    """A running gateway of the test's own: ``url`` of its pages, ``token`` of an administrator."""
+    return start_site()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def _watched(
-    browser: Browser, request: pytest.FixtureRequest
+    browser: Browser, start_site: Callable[..., Site], request: pytest.FixtureRequest
 ) -> AsyncIterator[tuple[Page, Watch]]:
+    del start_site  # a page is closed before any gateway stops, or it would complain of that
     async with watched(browser) as (page, watch):
         yield page, watch
         if request.node.stash.get(FAILED, False):

@@ -55,6 +55,7 @@ def create_app(web: Web, *, version: str) -> FastAPI:
     app.state.version = version
     for error in (Problem, GatewayError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, _answer)
+    app.add_exception_handler(Exception, _failed)
     api.include(app)
     pages.include(app)
     add_docs(app)
@@ -71,6 +72,12 @@ async def _answer(request: Request, error: Exception) -> Response:
     if problem.status == 401:
         return _to_login(request)
     return pages.show_problem(request, problem)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """What should not have happened; the log has it, whoever asked learns no more than that."""
+    del request, error
+    return Problem(500, "this failed; the log of the gateway says why").response()
 
 
 def _wants_page(request: Request) -> bool:

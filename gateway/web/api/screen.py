@@ -29,8 +29,8 @@ from gateway.web.sessions import sent_token
 
 T = TypeVar("T")
 
-PATIENCE = 2.0
-"""Seconds that the gateway may take; whoever asks over HTTP seldom waits longer."""
+PATIENCE = 10.0
+"""Seconds that the gateway may take. Whoever asks has a limit of its own, and a shorter one."""
 MOST = 64 * 2**10
 """Bytes of a body that describes a call."""
 MOST_CHANNEL = 256 * 2**10

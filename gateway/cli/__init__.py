@@ -36,6 +36,7 @@ COMMANDS = {
     "list": "entries",
     "export": "entries",
     "attempts": "attempts",
+    "replay": "replay",
     "scrub": "scrub",
     "token": "token",
     "probe": "probe",

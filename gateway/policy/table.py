@@ -68,7 +68,7 @@ class Section:
     def beginning(self, digits: str) -> range:
         """The rows of every key whose digits begin with some; of all keys for none."""
         if not digits:
-            return range(0, self.first[len(self.keys)]) if self.first else range(0)
+            return range(self.first[0], self.first[len(self.keys)])
         unit = _PADDING[len(digits)]
         low = bisect_left(self.keys, key_of(digits))  # behind shorter ones: 33 sorts with 330
         high = bisect_left(self.keys, (int(digits) + 1) * unit << 4)

@@ -49,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """The change, and a warning when the number is doubtful or the guard spoke against it."""
+    """The change, and a warning when the number is doubtful."""
 
     change: NewChange
     warning: str = ""
@@ -114,13 +114,14 @@ def understand(
         expires=expires,
         covered=recorded(covers),
     )
-    return Understood(change, "; ".join(filter(None, (warning, change.covered))))
+    return Understood(change, warning)
 
 
 def told(understood: Understood, applied: Applied) -> dict[str, Any]:
     """What whoever asked for a change is told of it."""
     change = understood.change
-    kept = _kept(change, applied.entry) if applied.status is Status.EXISTS else ""
+    is_there = applied.status is Status.EXISTS
+    more = _kept(change, applied.entry) if is_there else change.covered
     return {
         "list": change.list,
         "kind": change.kind,
@@ -128,7 +129,7 @@ def told(understood: Understood, applied: Applied) -> dict[str, Any]:
         "rev": applied.rev,
         "status": applied.status,
         "entry": applied.entry,
-        "warning": "; ".join(filter(None, (understood.warning, kept, applied.warning))),
+        "warning": "; ".join(filter(None, (understood.warning, more, applied.warning))),
     }
 
 

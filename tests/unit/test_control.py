@@ -181,6 +181,8 @@ async def test_what_is_to_be_confirmed_is_told_apart_from_what_is_wrong(
         return
     [added, other] = await gateway.ask(lambda client: client.add(asked))
     assert (added["warning"], other["warning"]) == ("it covers all of +33 (FR)", "")
+    [again, _] = await gateway.ask(lambda client: client.add(asked))
+    assert (again["status"], again["warning"]) == ("exists", "")
     changes = await gateway.ask(lambda client: list(client.changes()))
     assert [item["covered"] for item in changes] == ["it covers all of +33 (FR)", ""]
 

@@ -265,7 +265,6 @@ def test_what_is_confirmed_goes_on_and_is_kept_with_the_change() -> None:
     assert (one.what, one.entry) == ("did", "+33199000000")
     given_ = understood(Asked(number="+33199000000", confirm=True), policy)
     assert given_.change.covered == one.text
-    assert given_.warning == one.text
     assert understood(Asked(number="+33140000000", confirm=True), policy).change.covered == ""
 
 

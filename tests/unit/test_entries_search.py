@@ -119,6 +119,11 @@ def test_a_list_is_counted_with_all_its_entries(filled: EntryStore) -> None:
     assert filled.counts() == {"blacklist": 4, "partners": 1}
 
 
+def test_entries_are_found_by_their_ids(filled: EntryStore) -> None:
+    assert sorted(item.id for item in filled.by_ids([3, 1, 6, 99])) == [1, 3]
+    assert filled.by_ids([]) == []
+
+
 def test_a_page_says_where_the_next_one_begins(filled: EntryStore) -> None:
     first = filled.search(EntryFilter(), limit=2)
     assert (ids(first), first.next) == ([5, 4], 4)

@@ -35,6 +35,7 @@ COMMANDS = {
     "undo": "entries",
     "list": "entries",
     "export": "entries",
+    "import": "imports",
     "attempts": "attempts",
     "replay": "replay",
     "scrub": "scrub",

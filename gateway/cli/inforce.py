@@ -54,7 +54,7 @@ def configured(environment: Environment) -> tuple[Policy, Answering]:
         return environment.load().policy, Answering.CONFIGURED
     except ConfigError as error:
         try:
-            policy = _last_good(environment)
+            policy = last_good(environment)
         except StoreError:
             raise error from None
         click.echo(str(error), err=True)
@@ -63,7 +63,7 @@ def configured(environment: Environment) -> tuple[Policy, Answering]:
         return policy, Answering.LAST_GOOD
 
 
-def _last_good(environment: Environment) -> Policy:
+def last_good(environment: Environment) -> Policy:
     """What was kept, with the managed changes since. Raises StoreError."""
     from gateway.policy.generation import open_generation
     from gateway.reload.overlay import overlaid

@@ -25,6 +25,7 @@ from gateway.errors import ControlError
 from gateway.metrics import Metrics
 from gateway.policy.model import EntryKind
 from gateway.reload import Generations, PolicyStore
+from gateway.reload.overlay import Laid
 from tests.support.policies import make_list, make_policy
 
 T = TypeVar("T")
@@ -40,7 +41,8 @@ class Gateway:
         self.metrics = Metrics()
         generations = Generations(root / "last-good", root / "entries.db")
         self.policies = PolicyStore(self.policy, self.entries, generations, self.metrics)
-        self.policies.current = make_policy([make_list("blacklist"), make_list("vip", order=1)])
+        policy = make_policy([make_list("blacklist"), make_list("vip", order=1)])
+        self.policies.current, self.policies._laid = policy, Laid.on(policy)
         self.server = ControlServer(
             self.path,
             self.policies,

@@ -109,15 +109,21 @@ _facts = msgspec.json.Decoder(Facts)
 def read_json(body: bytes, *, at: float) -> ScreenRequest | Refused:
     """The call that a JSON body describes. Raises BadBody."""
     try:
-        facts = _facts.decode(body)
+        facts = _facts.decode(body.decode("utf-8", "replace"))
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BadBody(str(error)) from None
     texts = {name: getattr(facts, name) for name in _CALL_TEXTS}
     texts |= {"trunk": scope(facts.trunk), "campaign": scope(facts.campaign)}
     call = Call(direction=facts.direction, presentation=facts.presentation, at=at, **texts)
-    if unreadable := next((name for name in _CALL_TEXTS if has_control(texts[name])), ""):
-        return Refused(f"a control character in {unreadable}", call)
+    if unreadable := next((name for name in _CALL_TEXTS if _unreadable(name, texts[name])), ""):
+        return Refused(f"a control character or bytes that are not UTF-8 in {unreadable}", call)
     return ScreenRequest(call, report=facts.report)
+
+
+def _unreadable(name: str, text: str) -> bool:
+    """A name is recorded, never matched, and honest old phones write it in Latin-1."""
+    broken = name != "caller_name" and "\N{REPLACEMENT CHARACTER}" in text
+    return broken or has_control(text) is not None
 
 
 def json_answer(verdict: Verdict, attempt_id: str, *, pbx: str = "") -> Told:

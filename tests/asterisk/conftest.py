@@ -14,8 +14,8 @@ import pytest
 from gateway.attempts.model import Attempt
 from gateway.pbx.asterisk import CAUSES
 from tests.asterisk.callee import Callee, Invite
-from tests.asterisk.gateway import Gateway
-from tests.asterisk.pbx import PATIENCE, SECRET, Pbx, Programs, Unavailable, set_up
+from tests.asterisk.gateway import START, Gateway
+from tests.asterisk.pbx import SECRET, Pbx, Programs, Unavailable, set_up
 from tests.asterisk.sip import Caller, Outcome
 
 SUITE = os.environ.get("CALLGATE_ASTERISK_SUITE", "")
@@ -112,7 +112,7 @@ def guarded(tmp_path: Path, pbx: Pbx) -> Iterator[Gateway]:
     gateway.policy.write_text(gateway.policy.read_text().replace("lists:\n", LISTS, 1))
     gateway.start()
     pbx.ask(gateway.address)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START
     while not json.loads(gateway.run("status", "--json"))["guards"]["ami"]:
         assert time.monotonic() < deadline, gateway.output
         time.sleep(0.05)

@@ -92,7 +92,7 @@ class Gateway:
         """What a command of ``callgate`` prints; it must end with ``expect``."""
         command = [sys.executable, "-m", "gateway", "--config", str(self.config), *arguments]
         done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=START
         )
         assert done.returncode == expect, done.stderr
         return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from gateway.attempts.model import Attempt
 from gateway.attempts.store import AttemptStore
 from gateway.cli import main
+from gateway.cli.replay import _progress
 from gateway.entries import EntryStore
 from gateway.entries.model import NewChange, Op
 from gateway.policy.model import EntryKind
@@ -227,3 +229,26 @@ def test_uncertain_campaigns_are_told(config: Path) -> None:
     assert result.exit_code == 1
     assert "1 newly blocked" in result.stdout
     assert "1 of these may be none: whether the dialplan named the campaign" in result.stderr
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with _progress(lambda: 1_234) as progress:
+        assert progress is not None
+        progress(1_000)
+        progress(1_234)
+    assert "1234/1234" in terminal.getvalue()
+
+
+def test_nothing_but_a_terminal_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with _progress(lambda: 1) as progress:
+        assert progress is None

@@ -187,7 +187,7 @@ def new_entry(draw: st.DrawFn, policy: Policy) -> Entry:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     data=st.data(), calls=st.lists(CALLS, min_size=1, max_size=30), broad=st.sampled_from([1, 99])
@@ -319,7 +319,7 @@ def test_many_are_counted_and_some_are_given() -> None:
     assert (found.total, len(found.entries)) == (SHOWN + 5, SHOWN)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_without_what_is_redundant_every_call_gets_the_same_answer(data: st.DataObject) -> None:
     policy, _ = data.draw(generated_policy())

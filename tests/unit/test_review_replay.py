@@ -276,7 +276,7 @@ def in_turn(steps: Sequence[tuple[Call, float]]) -> list[Call]:
     return calls
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(made=generated_policy(), steps=MANY_CALLS, repeated=st.integers(1, 3))
 def test_what_was_recorded_under_a_policy_does_not_differ_from_it(
     journal: Journal,
@@ -292,7 +292,7 @@ def test_what_was_recorded_under_a_policy_does_not_differ_from_it(
         assert (found.replayed, found.left_out) == (len(attempts), 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(made=generated_policy(), other=generated_policy(), steps=MANY_CALLS)
 def test_a_replay_agrees_with_two_screeners(
     journal: Journal,
@@ -312,7 +312,7 @@ def test_a_replay_agrees_with_two_screeners(
     assert found.differences + found.responses == sum(group.calls for group in found.groups)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(made=generated_policy(), call=CALLS, times=st.lists(st.floats(-2.5, 2.5), max_size=8))
 def test_a_remembered_verdict_is_the_one_that_would_be_decided(
     made: tuple[Policy, list[Entry]], call: Call, times: list[float]
@@ -341,6 +341,14 @@ def test_equal_calls_are_decided_once_while_nothing_expires(
     ]
     assert verdicts == [True, True, False, False, False]
     assert decided == [NOON, NOON + 10]
+
+
+def test_a_remembered_verdict_holds_between_expiries_in_any_order_of_calls() -> None:
+    policy = make_policy([NUISANCE], [prefix("nuisance", "33162", expires=int(NOON))])
+    decider = Decider(policy)
+    order = (1, -1, 0, -2, 2)
+    blocked = [decider.verdict(inbound("+33162000000", at=NOON + at)).blocked for at in order]
+    assert blocked == [False, True, False, True, False]
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

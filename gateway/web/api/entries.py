@@ -17,6 +17,7 @@ from gateway.policy.model import MANAGED_LIST, Action, EntryKind, Policy
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
 from gateway.web.entryviews import Cursor, EntryView, covering, entry_shown, find, managed_view
+from gateway.web.preview import Preview, preview, preview_shown
 from gateway.web.problems import Problem
 from gateway.web.replies import Page, reply, returns, returns_text
 from gateway.web.security import allowed
@@ -125,6 +126,14 @@ async def add(web: Parts, who: Writer, wanted: NewEntry) -> Response:
     await check_admin(web, who, [wanted.list])
     request = messages.Add(entries=[wanted.asked()], who=who.name, source=who.source)
     return reply((await changed(web, request))[0])
+
+
+@router.post("/preview", **returns(Preview, 422))
+async def look(web: Parts, who: Reader, wanted: NewEntry) -> Response:
+    """How an entry would be read, what it would cover, and what it would have done to the calls of
+    the past 30 days. Nothing is changed.
+    """
+    return reply(preview_shown(await preview(web, wanted.asked()), who))
 
 
 @router.post("/batch", **returns(list[Outcome], 403, 409, 422))

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from gateway.web.pages.kit import render
 from gateway.web.problems import Problem
 
-_MODULES = ("login", "overview")
+_MODULES = ("login", "overview", "blacklist", "attempts", "check", "audit")
 
 
 def include(app: FastAPI) -> None:

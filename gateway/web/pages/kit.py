@@ -95,6 +95,16 @@ def moment(at: float) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(exact, shown)
 
 
+def iso(at: float) -> str:
+    """A point in time as the fields of forms take it: a day, where it is the end of one."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def capitalise(text: str) -> str:
+    """A clause as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 @cache
 def asset(path: str) -> str:
     """The address of a static file; it changes with the file's content, so it may be cached."""
@@ -112,5 +122,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(number=number, grouped=grouped, region=region, moment=moment)
+    found.filters.update(iso=iso, capitalise=capitalise)
     found.globals.update(asset=asset, navigation=NAVIGATION, kinds=list(EntryKind))
     return found

@@ -49,6 +49,8 @@ document.addEventListener("click", (event) => {
     document.getElementById(button.dataset.dialog).showModal();
   } else if (button.hasAttribute("data-close")) {
     button.closest("dialog").close();
+  } else if (button.dataset.dismiss) {
+    document.getElementById(button.dataset.dismiss).replaceChildren();
   } else if (button.dataset.pause) {
     togglePause(button);
   }
@@ -78,6 +80,21 @@ document.addEventListener("htmx:sseBeforeMessage", (event) => {
   event.preventDefault();
   held.push(event.detail.data);
   if (held.length > Number(list.dataset.most || 50)) held.shift();
+});
+
+// What was added is out of the field, and a dialog whose form was taken is closed.
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!event.detail.successful) return;
+  event.detail.elt.closest?.("dialog")?.close();
+  if (document.querySelector('#said [data-done="added"]') && event.detail.elt.id !== "number") {
+    const form = document.getElementById("add-form");
+    if (form && (event.detail.elt === form || event.detail.elt.closest("#said"))) {
+      form.reset();
+      document.getElementById("number").value = "";
+      document.getElementById("preview").replaceChildren();
+      document.getElementById("number").focus();
+    }
+  }
 });
 
 // One key to search or add: "/" goes to the first field that is marked for it.

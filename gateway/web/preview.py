@@ -1,0 +1,154 @@
+"""What an entry would be and would do, before it is added: how it is read, what it covers, and
+what the past 30 days say.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import msgspec
+
+from gateway.entries import Asked, Op, Understood, understand
+from gateway.entries.guard import Covered, covered
+from gateway.numbers import display
+from gateway.policy.model import Action, Entry, EntryKind, Origin, Policy
+from gateway.review.impact import Impact, impact
+from gateway.review.overlap import Overlap, Some
+from gateway.review.past import Example
+from gateway.tokens import Scope
+from gateway.web.context import Web
+from gateway.web.masking import masked
+from gateway.web.sessions import Principal
+
+PAST = 30 * 86400.0
+"""Seconds of past calls that are looked at."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many calls of one campaign; its name is empty where there was none."""
+
+    name: str
+    calls: int
+
+
+class Shadowed(msgspec.Struct, frozen=True):
+    """Entries by their number and, of the first of them, text and list."""
+
+    total: int
+    examples: list[str]
+
+
+class ImpactView(msgspec.Struct, frozen=True, kw_only=True):
+    """What would have become of past calls.
+
+    ``action`` block: ``calls`` allowed calls would have been blocked; allow: ``calls`` blocked
+    ones allowed. ``complete`` is false where there were more calls than could be looked at.
+    ``exceptions`` are entries that still win over the new one, ``redundant`` those that do
+    nothing beside it.
+    """
+
+    action: Action
+    since: float
+    until: float
+    calls: int
+    numbers: int
+    campaigns: list[Count]
+    examples: list[Example]
+    examined: int
+    complete: bool
+    exceptions: Shadowed
+    redundant: Shadowed
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """How an entry is read, what of it is doubtful, what it covers, what it would have done."""
+
+    list: str
+    action: Action
+    kind: EntryKind
+    digits: str
+    text: str
+    warning: str
+    covers: tuple[Covered, ...]
+    impact: ImpactView | None
+
+
+def understood(asked: Asked, policy: Policy) -> Understood:
+    """What would be added. EntryError when that makes no sense."""
+    confirmed = Asked(
+        number=asked.number,
+        list=asked.list,
+        kind=asked.kind,
+        reason=asked.reason,
+        expires=asked.expires,
+        confirm=True,
+    )
+    return understand(confirmed, Op.ADD, policy, who="", source="")
+
+
+async def preview(web: Web, asked: Asked, *, past: bool = True) -> Preview:
+    """Look at an entry before it is added; ``past``: at past calls too. EntryError."""
+    policy = await web.policy()
+    read = understood(asked, policy)
+    change = read.change
+    item = next(one for one in policy.lists if one.name == change.list)
+    now = time.time()
+    entry = Entry(change.list, change.kind, change.digits, expires=0, origin=Origin("managed"))
+    found: Impact | None = None
+    if past:
+        ask = partial(impact, policy, entry, since=now - PAST, until=now)
+        found = await web.read(ask)
+    short = change.kind.short or len(change.digits) < 7
+    return Preview(
+        list=change.list,
+        action=item.action,
+        kind=change.kind,
+        digits=change.digits,
+        text=entry.text if short else display(change.digits),
+        warning=read.warning,
+        covers=covered(change.kind, change.digits, item, policy, now),
+        impact=_view(found) if found else None,
+    )
+
+
+def preview_shown(found: Preview, who: Principal) -> Preview:
+    """A preview as somebody may see it: whoever typed a number knows it, not those who called."""
+    if found.impact is None or who.may(Scope.NUMBERS):
+        return found
+    examples = [_masked(item) for item in found.impact.examples]
+    return msgspec.structs.replace(
+        found, impact=msgspec.structs.replace(found.impact, examples=examples)
+    )
+
+
+def _masked(example: Example) -> Example:
+    return Example(
+        at=example.at,
+        direction=example.direction,
+        caller=masked(example.caller),
+        callee=masked(example.callee),
+        campaign=example.campaign,
+        attempt=example.attempt,
+    )
+
+
+def _view(found: Impact) -> ImpactView:
+    overlap: Overlap = found.overlap
+    return ImpactView(
+        action=found.action,
+        since=found.since,
+        until=found.until,
+        calls=found.calls,
+        numbers=found.numbers,
+        campaigns=[Count(name, calls) for name, calls in found.campaigns],
+        examples=list(found.examples),
+        examined=found.examined,
+        complete=found.complete,
+        exceptions=_shadowed(overlap.exceptions),
+        redundant=_shadowed(overlap.redundant),
+    )
+
+
+def _shadowed(some: Some) -> Shadowed:
+    return Shadowed(some.total, [f"{entry.text} of {entry.list}" for entry in some.entries])

@@ -6,12 +6,13 @@ FastAGI's address is that of nobody: a verdict can only have come over HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from gateway.attempts.model import Delivery
 from tests.asterisk.conftest import Place, Placed, check_agreement
-from tests.asterisk.pbx import Pbx, free_port
+from tests.asterisk.pbx import PATIENCE, Pbx, free_port
 from tests.asterisk.standin import Behaviour, StandIn, closing, garbage, silent
 from tests.support.http import HttpGateway
 
@@ -85,16 +86,29 @@ def test_a_name_full_of_signs_is_told_as_it_is(screen: Place) -> None:
     assert placed.attempt.caller_name == name
 
 
+@pytest.fixture
+def called(tmp_path: Path) -> Iterator[HttpGateway]:
+    """A gateway of its own: after an emergency call, calls of everybody are let in for a while."""
+    gateway = HttpGateway(tmp_path / "gateway")
+    gateway.start()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.mark.usefixtures("over_http")
 def test_nobody_is_asked_before_an_emergency_call(
-    place: Place, over_http: HttpGateway, pbx: Pbx
+    place: Place, called: HttpGateway, pbx: Pbx
 ) -> None:
+    pbx.set_global("CALLGATE_TOKEN", called.token)
     with StandIn(silent) as deaf:
         pbx.set_global("CALLGATE_HTTP", f"http://{deaf.address}{PATH}")
         assert place("phone", "112").reached == ["112"]
-        pbx.set_global("CALLGATE_HTTP", over_http.url + PATH)
+        assert deaf.asked.wait(PATIENCE), "it was not reported afterwards"
+        pbx.set_global("CALLGATE_HTTP", called.url + PATH)
     assert place("phone", "15").reached == ["15"]
-    (attempt,) = over_http.new_attempts(1)
-    assert (attempt.reason, attempt.delivery) == ("emergency", Delivery.REPORTED)
+    (attempt,) = called.new_attempts(1)
+    assert (attempt.callee, attempt.reason) == ("15", "emergency")
+    assert attempt.delivery == Delivery.REPORTED
 
 
 def check_outage(place: Place) -> None:
@@ -132,25 +146,45 @@ def test_a_wrong_token_is_the_outage_branch_and_no_attempt(
 
 
 @pytest.fixture
-def bench(place: Place, pbx: Pbx) -> Callable[[str, str], str]:
+def bench(place: Place, pbx: Pbx) -> Callable[..., str]:
     """Dials an extension of the context `bench`; what it wrote into the log behind ``word``."""
 
-    def bench(extension: str, word: str) -> str:
+    def bench(extension: str, word: str, *sender: str) -> str:
         since = len(pbx.log)
-        place("bench", extension)
+        place("bench", extension, *sender)
         return pbx.wait_for_log(f": BENCH {word}", since).partition(f"BENCH {word}")[2].strip()
 
     return bench
 
 
-@pytest.mark.usefixtures("over_http")
-def test_a_callers_own_dialplan_is_as_it_was(bench: Callable[[str, str], str]) -> None:
+def test_a_callers_own_dialplan_is_as_it_was(
+    bench: Callable[..., str], over_http: HttpGateway
+) -> None:
     assert bench("kept", "kept") == "kept bench mine mine mine restored"
+    over_http.new_attempts(1)
 
 
 def test_an_answer_to_an_earlier_question_is_none_to_this_one(
-    bench: Callable[[str, str], str], over_http: HttpGateway
+    bench: Callable[..., str], over_http: HttpGateway
 ) -> None:
     verdicts, options = "allow||", "mine:secret|legacy|7|8"
     assert bench("twice", "twice") == f"{verdicts}|{options}"
     over_http.new_attempts(1)
+
+
+@pytest.mark.parametrize(
+    ("sender", "found"),
+    [("+33162000000", "blocked 603 +33162"), ("+33612000001", "allowed")],
+)
+def test_a_dialplan_of_ones_own_asks_by_name(
+    bench: Callable[..., str], over_http: HttpGateway, sender: str, found: str
+) -> None:
+    assert bench("byname", "byname", sender) == found
+    (attempt,) = over_http.new_attempts(1)
+    assert (attempt.caller, attempt.callee) == (sender, "byname")
+
+
+@pytest.mark.usefixtures("over_http")
+def test_a_dialplan_of_ones_own_knows_an_outage(bench: Callable[..., str], pbx: Pbx) -> None:
+    pbx.set_global("CALLGATE_HTTP", f"http://127.0.0.1:{free_port()}{PATH}")
+    assert bench("byname", "byname") == "outage"

@@ -23,7 +23,7 @@ from gateway.errors import EntryError
 from gateway.policy.model import EntryKind, Policy
 from gateway.policy.table import key_of
 
-CHUNK = 1000
+CHUNK = 2000
 """Rows of one transaction: others who write wait for no longer."""
 KEPT = 100
 """Refusals and warnings that a report keeps unless more are asked for."""

@@ -92,6 +92,13 @@ class Generations:
             raise StoreError("no last good policy is kept")
         return open_generation(current.resolve(), verify=True)
 
+    def kept(self) -> tuple[Generation | None, str]:
+        """What was kept, or why there is nothing."""
+        try:
+            return self.last_good(), ""
+        except StoreError as error:
+            return None, str(error)
+
     def _kept(self) -> list[Path]:
         return [path for path in self._directory.iterdir() if path.name.isdigit()]
 

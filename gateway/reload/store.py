@@ -59,6 +59,7 @@ class PolicyStore:
         self._generation: Generation | None = None
         self._trouble = Trouble(metrics)
         self._laid: Laid | None = None
+        self._end = 0
         self._reloading = asyncio.Lock()
         self._swapping = asyncio.Lock()
         self._folding: asyncio.Task[None] | None = None
@@ -69,7 +70,7 @@ class PolicyStore:
         A policy that a reload would refuse is refused here too: a restart is no way around.
         """
         async with self._reloading:
-            kept, why = await self._last_good()
+            kept, why = await asyncio.to_thread(self._generations.kept)
             result = await self._load(kept)
             if result.ok:
                 return result
@@ -140,8 +141,8 @@ class PolicyStore:
         )
 
     async def _will_fold(self) -> bool:
-        """Whether what is left will be compiled in: that is under way, or may be begun."""
-        return self._is_compiling or not (self.degraded or await self.changed())
+        """Whether what is left will be compiled in: a reload is under way, or may be begun."""
+        return self._reloading.locked() or not (self.degraded or await self.changed())
 
     async def changed(self) -> bool:
         """Whether the files differ from those of the last reload, good or bad."""
@@ -172,13 +173,6 @@ class PolicyStore:
     def degraded(self) -> str:
         """Why what runs is not all that is configured; empty when it is."""
         return str(self._trouble)
-
-    async def _last_good(self) -> tuple[Generation | None, str]:
-        """What was kept, or why there is nothing."""
-        try:
-            return await asyncio.to_thread(self._generations.last_good), ""
-        except StoreError as error:
-            return None, str(error)
 
     async def _load(self, than: Generation | None, *, force: bool = False) -> ReloadResult:
         """Compile, compare with the generation before, swap.
@@ -218,15 +212,16 @@ class PolicyStore:
         )
         return self.last
 
-    @property
-    def _is_compiling(self) -> bool:
-        folding = self._folding is not None and not self._folding.done()
-        return folding or self._reloading.locked()
-
     def _fold_in_time(self, laid: Laid) -> None:
-        """Start to compile the managed changes in when they are many; once at a time."""
-        many = laid.behind or laid.changes > FOLD_AFTER
-        if many and not self._is_compiling and not self.degraded:
+        """Start to compile the managed changes in when they are many; once at a time.
+
+        While the log grows fast, only once that doubles the policy: each time costs all of it.
+        """
+        before, self._end = self._end, managed_seq(laid.ordered) + laid.behind
+        enough = self.total if self._end - before > LAY_AT_ONCE // 4 else 0
+        many = laid.behind > enough or laid.changes > FOLD_AFTER
+        busy = self._reloading.locked() or not (self._folding is None or self._folding.done())
+        if many and not busy and not self.degraded:
             self._folding = asyncio.create_task(self._fold())
 
     async def _fold(self) -> None:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Iterable
+import re
+import time
 from pathlib import Path
 
+import httpx
+
 from gateway.tokens import Scope, Tokens
-from tests.asterisk.gateway import CONFIG, Gateway
-from tests.asterisk.pbx import PATIENCE, free_port
+from tests.asterisk.gateway import CONFIG, START, Gateway
+
+_URL = re.compile(r"^ +HTTP +(http://127\.0\.0\.1:[0-9]+)/$", re.M)
 
 
 class HttpGateway(Gateway):
-    """A gateway that is asked over HTTP too. ``token`` has these scopes."""
+    """A gateway that is asked over HTTP too, at ``url``. ``token`` may have calls screened."""
 
-    def __init__(
-        self,
-        directory: Path,
-        policy: str = "policy.yaml",
-        *,
-        source: Path = CONFIG,
-        scopes: Iterable[Scope] = (Scope.SCREEN,),
-    ) -> None:
-        super().__init__(directory, policy, source=source)
-        self.url = f"http://127.0.0.1:{free_port()}"
+    def __init__(self, directory: Path, *, source: Path = CONFIG) -> None:
+        super().__init__(directory, source=source)
         text = self.config.read_text()
-        off, on = "http: {listen: off}", f'http: {{listen: "{self.url.removeprefix("http://")}"}}'
+        off = "http: {listen: off}"
         assert off in text
-        self.config.write_text(text.replace(off, on))
-        self.token = Tokens(directory / "state").create("pbx", scopes)
+        self.config.write_text(text.replace(off, 'http: {listen: "127.0.0.1:0"}'))
+        self.token = Tokens(directory / "state").create("pbx", [Scope.SCREEN])
+        self.url = ""
 
     def start(self) -> None:
         """Until both sides answer: the HTTP side is a process of its own, and starts later."""
         super().start()
-        urllib.request.urlopen(f"{self.url}/healthz", timeout=4 * PATIENCE).close()
+        deadline = time.monotonic() + START
+        while (found := _URL.search(self.output)) is None:
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+        self.url = found[1]
+        httpx.get(f"{self.url}/healthz", trust_env=False, timeout=START).raise_for_status()

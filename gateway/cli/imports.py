@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("auto", "csv", "text", "freepbx", "fusionpbx", "vicidial", "kamailio", "ftc")
 REFUSED = 1
+INTERRUPTED = "interrupted: what was written stays, and the same command goes on"
 _DAYS = re.compile(r"(\d{1,5})d", re.ASCII)
 
 
@@ -121,6 +122,7 @@ def import_command(
     Each row is added, already there, or refused with its line. A running gateway has all of them
     in force when this returns. Exit with 1 when a row was refused, 2 when nothing could be done.
     """
+    from gateway.cli import Unusable
     from gateway.errors import GatewayError
 
     try:
@@ -131,9 +133,9 @@ def import_command(
             report, format = done.run(source, dry_run, remove, as_json, rejected)
         in_force = dry_run or in_force_at(gateway, report.rev)
     except GatewayError as error:
-        from gateway.cli import Unusable
-
         raise Unusable(str(error)) from error
+    except KeyboardInterrupt:
+        raise Unusable(INTERRUPTED) from None
     if as_json:
         facts = {"file": options.file, "format": format, "in_force": in_force}
         print_json(facts | _fields(report))

@@ -189,6 +189,18 @@ def test_what_concerns_all_rows_is_said_once(config: Path, arguments: list[str],
     assert stored(config) == []
 
 
+def test_who_interrupts_it_is_told_that_what_was_written_stays(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gateway.entries.importing.run_import", interrupted)
+    result = run(config, file(config, "+33162000000\n"))
+    assert result.exit_code == 2
+    assert "error: interrupted: what was written stays" in result.stderr
+
+
 def test_a_file_that_is_not_there_is_wrong_usage(config: Path) -> None:
     assert run(config, str(config.parent / "none.txt")).exit_code == 2
 

@@ -22,22 +22,24 @@ class Child:
     """One module of this program that runs as a process of its own.
 
     ``command`` gives its module and arguments at each start; ``files`` are descriptors that it
-    inherits. ``metric`` is the stem of ``…_up`` and ``…_restarts_total``. ``stop_time`` is the
+    inherits. ``up`` and ``restarts`` are the names of a gauge and a counter. ``stop_time`` is the
     seconds that it may take to end when it is told to.
     """
 
     def __init__(
         self,
         name: str,
-        metric: str,
         metrics: Metrics,
         command: Callable[[], Sequence[str]],
         *,
+        up: str,
+        restarts: str,
         files: Sequence[int] = (),
         stop_time: float,
     ) -> None:
         self._name = name
-        self._metric = metric
+        self._up = up
+        self._restarts = restarts
         self._metrics = metrics
         self._command = command
         self._files = tuple(files)
@@ -51,7 +53,7 @@ class Child:
             began = time.monotonic()
             code = await self._once()
             pause = FIRST_PAUSE if time.monotonic() - began > LONGEST_PAUSE else pause
-            self._metrics.inc(f"{self._metric}_restarts_total")
+            self._metrics.inc(self._restarts)
             log.error("the %s ended with %s; again in %.0f s", self._name, code, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -62,11 +64,11 @@ class Child:
         except OSError as error:
             return str(error)
         self.pid = process.pid
-        self._metrics.set(f"{self._metric}_up", 1)
+        self._metrics.set(self._up, 1)
         try:
             return await process.wait()
         finally:
-            self._metrics.set(f"{self._metric}_up", 0)
+            self._metrics.set(self._up, 0)
             self.pid = 0
             if process.returncode is None:
                 await self._stopped(process)

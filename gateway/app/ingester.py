@@ -44,7 +44,12 @@ class Ingester:
         self._since = clock()
         self._silent = False
         self._child = Child(
-            "ingester", "callgate_ingester", metrics, self._command, stop_time=STOP_TIME
+            "ingester",
+            metrics,
+            self._command,
+            up="callgate_ingester_up",
+            restarts="callgate_ingester_restarts_total",
+            stop_time=STOP_TIME,
         )
 
     @property

@@ -48,9 +48,10 @@ class WebSide:
         self._socket = listening
         self._child = Child(
             "HTTP side",
-            "callgate_http",
             self._metrics,
             self._command,
+            up="callgate_http_up",
+            restarts="callgate_http_restarts_total",
             files=[listening.fileno()],
             stop_time=STOP_TIME,
         )

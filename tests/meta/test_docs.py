@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
+from fastapi import FastAPI
 from pydantic import BaseModel
 
-from gateway.cli import COMMANDS
 from gateway.metrics import METRICS
 from gateway.pbx import variables
 from gateway.policy.document import (
@@ -30,6 +30,7 @@ from gateway.policy.document import (
 from gateway.policy.loader import load
 from gateway.policy.model import Reason
 from gateway.settings import Settings
+from gateway.web import api
 from tests.meta import cli_reference
 from tests.support.documents import DOCUMENTS, ROOT, Block, Example, blocks, examples
 
@@ -267,3 +268,18 @@ def test_every_dependency_has_its_reason() -> None:
     assert {"click", "mypy"} <= set(named)
     for name in named:
         assert f"`{name}`" in text, name
+
+
+def test_every_route_is_documented() -> None:
+    text = (ROOT / "docs/http.md").read_text()
+    routes = {path for path in document()["paths"] if not path.startswith("/v1/docs")}
+    assert {"/v1/entries", "/v2/Account/Blacklist", "/v1/screen"} <= routes
+    assert {path for path in routes if f"{path}`" not in text} == set()
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document: what is served, by name."""
+    app = FastAPI()
+    api.include(app)
+    found: dict[str, Any] = app.openapi()
+    return found

@@ -9,7 +9,9 @@ from fastapi import FastAPI
 PATHS = ("/v1/", "/v2/", "/healthz", "/readyz", "/metrics", "/openapi.json")
 """What programs ask for: there a refusal is always a problem document, never a page."""
 
-_MODULES = ("entries", "changes", "decisions", "attempts", "policy", "service", "screen")
+_MODULES = (
+    *("entries", "changes", "decisions", "attempts", "policy", "service", "screen", "account"),
+)
 
 
 def include(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
+from gateway.calls import Direction
 from gateway.control.messages import Screened
 from gateway.control.screening import request_of
 from gateway.errors import ControlError
@@ -77,9 +78,26 @@ def _taking(media: str, schema: dict[str, Any], example: Any = None) -> dict[str
     return {"requestBody": {"required": True, "content": {media: content}}}
 
 
-def _form(*names: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
-    properties = {name: {"type": "string"} for name in names}
-    return {"type": "object", "properties": properties, "required": list(required)}
+def _form(required: tuple[str, ...], *others: str, **known: list[str]) -> dict[str, Any]:
+    """A form: its fields, and which values some of them have."""
+    texts: dict[str, Any] = {name: {"type": "string"} for name in (*required, *others)}
+    texts |= {name: {"type": "string", "enum": values} for name, values in known.items()}
+    return {"type": "object", "properties": texts, "required": list(required)}
+
+
+_BY_NAME = _form(
+    ("direction", "caller", "callee"),
+    *(name for name in mapper.FORM if name != "call"),
+    direction=["inbound", "outbound"],
+    mode=["report"],
+) | {"additionalProperties": False}
+_LOOKUP = _form(("section", "Hunt-Context"), "Hunt-Destination-Number", section=["dialplan"])
+_DIRECTIONS = tuple(Direction)
+_MANY = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_QUERY = [
+    {"name": name, "in": "query", "schema": _MANY if name in _DIRECTIONS else {"type": "string"}}
+    for name in xml_curl.PARAMETERS
+]
 
 
 @router.post(
@@ -97,11 +115,13 @@ async def screen(web: Parts, request: Request) -> Response:
 
 @router.post(
     "/screen/asterisk",
-    openapi_extra=_taking("application/x-www-form-urlencoded", _form(*mapper.FORM)),
+    openapi_extra=_taking("application/x-www-form-urlencoded", _BY_NAME),
     **returns_text("text/plain", 400, 413, what="The variables, as CURLOPT(hashcompat) wants them"),
 )
 async def screen_asterisk(web: Parts, request: Request) -> Response:
-    """Screen a call of Asterisk's `CURL()`."""
+    """Screen a call of Asterisk's `CURL()`. Instead of the facts by name, one field `call` may hold
+    the path of a FastAGI URL.
+    """
     body = await _body(request, MOST)
     asked = _understood(lambda: mapper.read_form(body, at=time.time()))
     screened = await _screened(web, asked)
@@ -111,10 +131,10 @@ async def screen_asterisk(web: Parts, request: Request) -> Response:
 
 @router.post(
     "/freeswitch/dialplan",
-    openapi_extra=_taking(
-        "application/x-www-form-urlencoded",
-        _form("section", "Hunt-Context", "Hunt-Destination-Number", required=("section",)),
-    ),
+    openapi_extra={
+        "parameters": _QUERY,
+        **_taking("application/x-www-form-urlencoded", _LOOKUP),
+    },
     **returns_text("text/xml", 400, 413, what="What FreeSWITCH is to run"),
 )
 async def dialplan(web: Parts, request: Request) -> Response:

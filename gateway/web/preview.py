@@ -23,6 +23,8 @@ from gateway.web.sessions import Principal
 
 PAST = 30 * 86400.0
 """Seconds of past calls that are looked at."""
+MOST = 10_000
+"""Attempts that are looked at, the newest first: a second or so."""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -97,7 +99,7 @@ async def preview(web: Web, asked: Asked, *, past: bool = True) -> Preview:
     entry = Entry(change.list, change.kind, change.digits, expires=0, origin=Origin("managed"))
     found: Impact | None = None
     if past:
-        ask = partial(impact, policy, entry, since=now - PAST, until=now)
+        ask = partial(impact, policy, entry, since=now - PAST, until=now, budget=MOST)
         found = await web.read(ask)
     short = change.kind.short or len(change.digits) < 7
     return Preview(

@@ -26,7 +26,7 @@ from gateway.files import open_own
 from gateway.httpsettings import HttpSettings
 from gateway.tokens import Scope, Token, Tokens
 
-COOKIE = "callgate_session"
+COOKIE = "cg_session"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 FAILURES = 10

@@ -106,18 +106,18 @@ def test_another_site_cannot_log_somebody_in(site: Site) -> None:
 def test_a_session_ends_with_its_logout_also_for_a_stolen_cookie(
     ask: Ask, browser: httpx.Client
 ) -> None:
-    stolen = browser.cookies["callgate_session"]
+    stolen = browser.cookies["cg_session"]
     browser.post("/logout", data={"csrf": csrf(browser)})
     thief = ask()
-    thief.cookies.set("callgate_session", stolen)
+    thief.cookies.set("cg_session", stolen)
     assert thief.get("/v1/policy").status_code == 401
 
 
 def test_a_forged_cookie_is_worth_nothing(ask: Ask, browser: httpx.Client) -> None:
-    cookie = browser.cookies["callgate_session"]
+    cookie = browser.cookies["cg_session"]
     forged = ("A" if cookie[0] != "A" else "B") + cookie[1:]
     thief = ask()
-    thief.cookies.set("callgate_session", forged)
+    thief.cookies.set("cg_session", forged)
     assert thief.get("/v1/policy").status_code == 401
 
 

@@ -66,6 +66,7 @@ class AmiLink(Link[Event]):
         self._under_way = 0
         self._answered = 0
         loop, library = asyncio.get_running_loop(), panoramisk()
+        self._let_in: asyncio.Future[None] = loop.create_future()
         self._manager: Any = library.Manager(loop=loop, log=logging.getLogger("panoramisk"))
         self._manager.callbacks.clear()
         self._manager.patterns.clear()
@@ -96,9 +97,10 @@ class AmiLink(Link[Event]):
         answer = await self.action("Login", login)
         if not answer[0].success:
             raise LinkRefused(f"the login failed: {answer[0].message}")
+        self._let_in.set_result(None)
 
     async def action(self, name: str, values: Values | None = None) -> list[Any]:
-        """Send an action; its reply, or for a list the reply and its events.
+        """Send an action, once we are let in; its reply, or for a list the reply and its events.
 
         LinkError when nothing comes in time, LocalProtocolError for what must not be sent.
         """
@@ -111,16 +113,22 @@ class AmiLink(Link[Event]):
             values = {key: value for key, value in values.items() if key.lower() != "async"}
             values["Async"] = "true"
             as_list = False  # that it was queued is the reply; how it went is an event
-        if self.ended.done():
-            raise LinkError(f"the manager interface is closed: {self.ended.result()}")
         action = self._made(values)
+        try:
+            if name != "Login" and not self._let_in.done():
+                await self.wait(self._let_in)
+            if self.ended.done():
+                raise LinkError(f"the manager interface is closed: {self.ended.result()}")
+            return await self._answer(action, as_list)
+        except TimeoutError:
+            raise LinkError(f"it did not answer {name} within {self.deadline:g} s") from None
+
+    async def _answer(self, action: Any, as_list: bool | None) -> list[Any]:
         self._under_way += 1
         future: asyncio.Future[Any] = self._manager.send_action(action, as_list=as_list)
         try:
             answer = await self.wait(future)
             return answer if isinstance(answer, list) else [answer]
-        except TimeoutError:
-            raise LinkError(f"it did not answer {name} within {self.deadline:g} s") from None
         finally:
             self._protocol.responses.pop(action.id, None)
             future.cancel()

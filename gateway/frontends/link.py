@@ -41,8 +41,9 @@ class Link(asyncio.Protocol, Generic[_Event]):
         try:
             async with asyncio.timeout(self.deadline):
                 await loop.create_connection(lambda: self, host, port)
-        except OSError as error:  # TimeoutError is one
+        except (OSError, UnicodeError) as error:  # TimeoutError; a name that IDNA does not have
             why = str(error) or f"no connection within {self.deadline:g} s"
+            self.end(why)
             raise LinkError(f"{host}:{port}: {why}") from error
         try:
             await self.log_in(*credentials)

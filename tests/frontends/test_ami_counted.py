@@ -112,6 +112,40 @@ async def test_a_leg_whose_end_was_lost_with_the_link_is_decided_again(bench: Be
     assert (first.delivery, second.delivery) == ("sent", "confirmed")
 
 
+async def test_a_leg_whose_turn_comes_while_the_next_link_logs_in_is_hung_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk took its time with the attempt, and the first link was lost meanwhile."""
+
+    def hold_the_second(session: Session, action: Action) -> None:
+        if len(asterisk.sessions) == 2:
+            held.append(action)
+        else:
+            asterisk.answer(session, action)
+
+    def deny_early(session: Session, action: Action) -> None:
+        session.reply(action, response="Error" if held else "Success")
+
+    held: list[Action] = []
+    synced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(bench.journal, "pending_sync", lambda: synced)
+    async with (
+        fake_asterisk(Login=hold_the_second, Hangup=deny_early) as asterisk,
+        bench.watching(guard_of(bench, asterisk)),
+    ):
+        asterisk.session.send(dial_begin(f"{BLOCKED}@carrier"))
+        await bench.journal.news.wait()
+        asterisk.session.close()
+        await asterisk.until("Login", 2)
+        synced.set_result(None)
+        for _ in range(20):  # so that one that does not wait is there
+            await asyncio.sleep(0)
+        asterisk.answer(asterisk.session, held.pop())
+        (attempt,) = await bench.journal.settled(1)
+    assert asterisk.told("Hangup") == [HANGUP]
+    assert attempt.delivery == "confirmed"
+
+
 async def test_a_leg_is_asked_about_once_and_only_where_it_may_be_one(bench: Bench) -> None:
     """CHANNEL(pjsip,…) of a channel that is none of PJSIP's is a warning in Asterisk's log."""
     async with fake_asterisk() as asterisk:

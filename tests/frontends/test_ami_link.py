@@ -169,6 +169,54 @@ async def test_a_login_without_an_answer_ends_at_its_deadline() -> None:
         assert link.ended.done()
 
 
+@pytest.mark.parametrize("connected", [False, True], ids=["before it connects", "unanswered"])
+async def test_an_action_waits_until_the_link_is_let_in(connected: bool) -> None:
+    """Asterisk denies it before; the manager has nobody to send it to while it connects."""
+
+    def hold(_: Session, action: Action) -> None:
+        held.append(action)
+
+    def obey(session: Session, action: Action) -> None:
+        session.reply(action, response="Success" if let_in.is_set() else "Error")
+
+    held: list[Action] = []
+    let_in = asyncio.Event()
+    async with fake_asterisk(Login=hold, Hangup=obey) as asterisk:
+        link = AmiLink(print, 10)
+        begun = asyncio.create_task(link.begin("127.0.0.1", asterisk.port, "callgate", SECRET))
+        if connected:
+            await asterisk.until("Login")
+        early = asyncio.create_task(link.action("Hangup", {"Channel": "1.1"}))
+        await asterisk.until("Login")
+        for _ in range(20):  # so that one that does not wait is there
+            await asyncio.sleep(0)
+        let_in.set()
+        asterisk.session.reply(held[0], "Message: Authentication accepted")
+        await begun
+        assert (await early)[0].success
+        link.close()
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["nobody listens", "a wrong secret"])
+async def test_an_action_of_a_link_that_is_never_let_in_ends_with_it(refused: bool) -> None:
+    async with fake_asterisk() as asterisk:
+        port = asterisk.port if refused else 1
+        link = AmiLink(print, 600)
+        early = asyncio.create_task(link.action("Hangup", {"Channel": "1.1"}))
+        with pytest.raises(LinkError):
+            await link.begin("127.0.0.1", port, "callgate", "wrong")
+        with pytest.raises(LinkError):
+            await asyncio.wait_for(early, 20)
+        assert asterisk.told("Hangup") == []
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+async def test_a_name_that_can_be_none_is_a_link_error(host: str) -> None:
+    """Encoding it fails with another error than the look-up."""
+    with pytest.raises(LinkError, match=host):
+        await AmiLink.open(host, 5038, "callgate", SECRET, on_event=print, deadline=10)
+
+
 async def test_a_list_comes_whole() -> None:
     async with fake_asterisk() as asterisk, linked(asterisk) as link:
         asterisk.channels += ["1.1", "1.2"]

@@ -157,28 +157,34 @@ def _written(entries: EntryStore, told: Told) -> list[Change]:
 
 
 def _ahead(policy: Policy, told: Told, written: Iterable[Change]) -> Iterator[Ahead]:
-    """An entry that is there already, or gone already, by another's change may be behind too."""
+    """What the entries that are told of are now.
+
+    One that is there already, or gone already, may be so by a change that is behind; and so may
+    one that had the same number before, which the policy still has.
+    """
     for change, answer in told:
         if answer.status is Status.EXISTS and answer.entry:
-            yield Ahead(answer.rev, answer.entry.id, answer.entry.entry)
+            yield from _now(policy, answer.rev, answer.entry.entry, there=True)
+        elif answer.status is Status.ABSENT and change.id:
+            yield Ahead(answer.rev, change.id, None)
         elif answer.status is Status.ABSENT:
-            yield from (Ahead(answer.rev, id, None) for id in _ids(policy, change))
+            gone = Entry(change.list, change.kind, change.digits)
+            yield from _now(policy, answer.rev, gone, there=False)
     for item in written:
         either = item.after or item.before
         assert either is not None
-        yield Ahead(item.rev, either.id, item.after.entry if item.after else None)
+        yield from _now(policy, item.rev, either.entry, there=item.after is not None)
 
 
-def _ids(policy: Policy, change: NewChange) -> Iterator[int]:
-    """The managed entries of a policy that a change names."""
-    if change.id:
-        yield change.id
-        return
-    for hit in policy.index.matches(change.digits, change.kind.short):
-        entry = policy.index.entry(hit.row)
-        key = (entry.list, entry.kind, entry.digits)
-        if entry.managed and key == (change.list, change.kind, change.digits):
-            yield entry.managed
+def _now(policy: Policy, rev: int, entry: Entry, *, there: bool) -> Iterator[Ahead]:
+    """An entry that is there, or gone, and every other of the same number, which is gone."""
+    for hit in policy.index.matches(entry.digits, entry.kind.short):
+        other = policy.index.entry(hit.row)
+        same = (other.list, other.kind, other.digits) == (entry.list, entry.kind, entry.digits)
+        if same and other.managed and other.managed != entry.managed:
+            yield Ahead(rev, other.managed, None)
+    if entry.managed:
+        yield Ahead(rev, entry.managed, entry if there else None)
 
 
 def _added(changes: Iterable[Change]) -> frozenset[str]:

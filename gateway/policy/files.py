@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.files import Unreadable, opened
 
-__all__ = ["FileStamp", "Unreadable", "read_stable", "revision_of"]
+__all__ = ["FileStamp", "Unreadable", "is_within", "read_stable", "revision_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ def read_stable(path: Path, name: str) -> tuple[bytes, FileStamp]:
     if found is None:
         raise Unreadable("changed while it was being read")
     return found
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Whether a path, its links followed, leads to something below a folder."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def revision_of(stamps: Iterable[FileStamp], managed_seq: int) -> str:

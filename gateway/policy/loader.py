@@ -6,6 +6,7 @@ under the reader is a fault, not half a list.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from gateway.policy.assemble import EMPTY, assemble
 from gateway.policy.assembly import Assembly, Confirmed, FileUse
 from gateway.policy.document import PolicyDocument
 from gateway.policy.expiry import parse_expiry
-from gateway.policy.files import FileStamp, Unreadable, read_stable, revision_of
+from gateway.policy.files import FileStamp, Unreadable, is_within, read_stable, revision_of
 from gateway.policy.index import build_index
 from gateway.policy.listfile import ListFile
 from gateway.policy.model import Emergency, Entry, OnError, Policy
@@ -24,6 +25,7 @@ from gateway.yamlfile import KeyPath, read_yaml, shown
 from gateway.yamlmodel import capped, validate
 
 _STAND_INS = {"action": "block"}
+_UNQUOTED = "this cannot be an entry; callgate lint says why"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class _Reading:
     """The files of a policy while they are read; each is read once."""
 
     folder: Path
+    confined: bool = False
     contents: dict[str, bytes] = field(default_factory=dict)
     stamps: dict[str, FileStamp] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -58,11 +61,17 @@ class _Reading:
             raise Unreadable(self.unreadable[file])
         if file not in self.contents:
             try:
+                self.check(file)
                 self.contents[file], self.stamps[file] = read_stable(self.folder / file, file)
             except Unreadable as error:
                 self.unreadable[file] = str(error)
                 raise
         return self.contents[file]
+
+    def check(self, file: str) -> None:
+        """Whether the file may be read. Raises Unreadable."""
+        if self.confined and not is_within(self.folder / file, self.folder):
+            raise Unreadable("lies outside of the folder of the policy")
 
 
 def load(
@@ -79,6 +88,24 @@ def load(
         raise ConfigError(_from_here(error.faults, path.parent)) from None
 
 
+def load_draft(
+    data: bytes, folder: Path, name: str, *, managed: Iterable[Entry] = (), managed_seq: int = 0
+) -> Loaded:
+    """What ``load`` would make of a policy that lay in ``folder``, where somebody sends one.
+
+    Nothing outside of the folder is read, and no fault quotes a file of it, which may be no list
+    and hold a secret. Raises ConfigError.
+    """
+    stamp = FileStamp(name, folder / name, len(data), 0, hashlib.sha256(data).hexdigest())
+    try:
+        return _made(data, stamp, _Reading(folder, confined=True), managed, managed_seq, False)
+    except ConfigError as error:
+        raise ConfigError(
+            fault if fault.file == name else replace(fault, key="", message=_UNQUOTED)
+            for fault in error.faults
+        ) from None
+
+
 def _from_here(faults: Iterable[Fault], folder: Path) -> list[Fault]:
     """Faults that name their file as whoever reads them finds it. Entries keep the short name."""
     return [
@@ -91,11 +118,23 @@ def _load(path: Path, managed: Iterable[Entry], managed_seq: int, force: bool) -
         data, stamp = read_stable(path, path.name)
     except Unreadable as error:
         raise ConfigError([Fault(path.name, 0, 0, "", str(error))]) from None
-    made = _assembled(data, path.name)
-    reading = _Reading(path.parent)
+    loaded = _made(data, stamp, _Reading(path.parent), managed, managed_seq, force)
+    return replace(loaded, warnings=tuple(_from_here(loaded.warnings, path.parent)))
+
+
+def _made(
+    data: bytes,
+    stamp: FileStamp,
+    reading: _Reading,
+    managed: Iterable[Entry],
+    managed_seq: int,
+    force: bool,
+) -> Loaded:
+    """The policy whose YAML is ``data``; of what it names, ``reading`` reads the files."""
+    made = _assembled(data, stamp.name)
     for use in made.file_uses:
         _read_list(made, reading, use)
-    _check_contacts(made, path.parent)
+    _check_contacts(made, reading)
     counts = _counts(made, reading)
     if not force:
         _check_counts(made, reading, counts)
@@ -107,7 +146,7 @@ def _load(path: Path, managed: Iterable[Entry], managed_seq: int, force: bool) -
         policy=_policy(made, reading, active, revision_of(stamps, managed_seq)),
         files=stamps,
         counts=counts,
-        warnings=tuple(_from_here(warnings, path.parent)),
+        warnings=tuple(warnings),
         confirmed=frozenset(made.confirmed),
     )
 
@@ -140,11 +179,17 @@ def _read_list(made: Assembly, reading: _Reading, use: FileUse) -> None:
     reading.lists.append(found)
 
 
-def _check_contacts(made: Assembly, folder: Path) -> None:
+def _check_contacts(made: Assembly, reading: _Reading) -> None:
     for name, campaign in made.campaigns.items():
-        if campaign.contacts and not _is_file(folder / campaign.contacts):
-            where: KeyPath = ("campaigns", name, "contacts")
-            made.fault(where, f"{campaign.contacts} is not there or no file")
+        where: KeyPath = ("campaigns", name, "contacts")
+        try:
+            if campaign.contacts:
+                reading.check(campaign.contacts)
+        except Unreadable as error:
+            made.fault(where, f"{campaign.contacts} {error}")
+        else:
+            if campaign.contacts and not _is_file(reading.folder / campaign.contacts):
+                made.fault(where, f"{campaign.contacts} is not there or no file")
 
 
 def _is_file(path: Path) -> bool:

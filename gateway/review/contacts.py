@@ -10,9 +10,10 @@ that hold anything, the header not counted.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +35,7 @@ BUDGET = 5_000
 """Rows whose label one page may look up, half a second or so, when most are filtered out."""
 
 _LEFT_OVER_SECONDS = 3600.0
+_NUMBERLIKE = re.compile(r"[+\d ().-]*\d[\d ().-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,16 @@ def read_page(
     offset: int = 0,
     limit: int = 100,
     only: Collection[str] = (),
+    search: str = "",
     column: str = "",
     budget: int = BUDGET,
 ) -> Page:
     """The contacts from row ``offset`` on, of the kinds in ``only`` (``scrub.KINDS``, empty: all).
 
+    ``search`` is a part of a cell in any case, or digits of the number however it is written.
     ``column`` is the column of numbers, by name or place from 1. Raises Unreadable and BadRows.
     """
+    has = _searched(search, labels)
     with opened(path, MOST) as (file, _):
         source = Source(file)
         found = find_column(source, labels.reads, column)
@@ -96,6 +101,8 @@ def read_page(
         row = -1
         for row, item in islice(rows, offset, offset + budget):
             text = _number(item, found)
+            if not has(item, text):
+                continue
             if not only or kind_of(labels.of(text, inbound=False)) in only:
                 kept.append(_contact(row, item, labels.of(text), found))
                 if len(kept) >= limit:
@@ -122,6 +129,22 @@ def tally(path: Path, labels: Labels, column: str = "") -> Summary:
 
 def _number(row: Row, column: Column) -> str:
     return text_of(row.cells[column.place]) if column.place < len(row.cells) else ""
+
+
+def _searched(search: str, labels: Labels) -> Callable[[Row, str], bool]:
+    """Whether a row, whose number is the second argument, has what is searched."""
+    wanted = search.strip().casefold()
+    digits = {"".join(filter(str.isdigit, wanted)), labels.digits(wanted)} - {""}
+    if not _NUMBERLIKE.fullmatch(wanted):
+        digits = set()
+
+    def has(row: Row, number: str) -> bool:
+        if not wanted or any(wanted in text_of(cell).casefold() for cell in row.cells):
+            return True
+        found = labels.digits(number) if digits else ""
+        return any(part in found for part in digits)
+
+    return has
 
 
 def _contact(number: int, row: Row, labelled: Labelled, column: Column) -> Contact:

@@ -155,6 +155,10 @@ class Labels:
         """Whether a text is a telephone number on one of the trunks."""
         return any(numbers.read(number, plan).kind is Kind.E164 for plan in self._plans())
 
+    def digits(self, number: str) -> str:
+        """What a text reads as on the first trunk: E.164 digits where it has them."""
+        return numbers.read(number, next(self._plans())).digits
+
     def _plans(self) -> Iterator[numbers.NumberPlan]:
         policy = self.policy
         return (policy.trunks.get(trunk, policy.plan) for trunk in self.trunks)

@@ -21,7 +21,10 @@ MOST = 2**20
 """Bytes of a body, but for uploads."""
 PATIENCE = 30.0
 """Seconds that a sender may take for the next part of a body."""
-UPLOADS = ("/v1/import", "/v1/scrub", "/v1/campaigns/", "/blacklist/import", "/campaigns/")
+UPLOADS = (
+    *("/v1/import", "/v1/scrub", "/v1/campaigns/", "/v1/replay"),
+    *("/blacklist/import", "/campaigns/", "/replay"),
+)
 """Where files are taken: what begins with these may be as long as ``http.max_upload`` says."""
 
 POLICY = (

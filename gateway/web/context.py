@@ -27,9 +27,11 @@ from gateway.policy.model import Policy
 from gateway.reload import ReloadResult
 from gateway.reload.follower import Follower
 from gateway.tokens import Tokens
+from gateway.web.jobs import Jobs
 from gateway.web.live import Live
 from gateway.web.options import Options
 from gateway.web.sessions import Sessions
+from gateway.web.tallies import Tallies
 
 T = TypeVar("T")
 
@@ -53,6 +55,8 @@ class Web:
         self._pool = ThreadPoolExecutor(THREADS, "store")
         self._stores = _Stores(state / "attempts.db")
         self.live = Live(self.read)
+        self.jobs = Jobs()
+        self.tallies = Tallies()
 
     async def policy(self) -> Policy:
         """The policy that the next call is decided by. StoreError."""
@@ -80,6 +84,8 @@ class Web:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def close(self) -> None:
+        self.jobs.close()
+        self.tallies.close()
         await self.live.close()
         await self.control.close()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ PATHS = ("/v1/", "/v2/", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 _MODULES = (
     *("entries", "changes", "decisions", "attempts", "policy", "service", "screen", "account"),
+    *("campaigns", "imports", "replay"),
 )
 
 

@@ -9,7 +9,10 @@ from fastapi import FastAPI, Request, Response
 from gateway.web.pages.kit import render
 from gateway.web.problems import Problem
 
-_MODULES = ("login", "overview", "blacklist", "attempts", "check", "audit")
+_MODULES = (
+    *("login", "overview", "blacklist", "attempts", "check", "audit"),
+    *("campaigns", "imports", "replay"),
+)
 
 
 def include(app: FastAPI) -> None:

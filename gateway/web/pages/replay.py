@@ -1,0 +1,5 @@
+"""Page."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -151,7 +151,7 @@ class ControlServer:
             answer = Answer(True, await self._handle(request))
         except NeedsConfirmation as error:
             answer = Answer(False, error=str(error), covers=error.covers)
-        except (GatewayError, msgspec.MsgspecError) as error:
+        except (GatewayError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             answer = Answer(False, error=str(error))
         except Exception:
             log.exception("cannot answer a control request")

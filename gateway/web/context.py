@@ -54,7 +54,7 @@ class Web:
         self.started = time.time()
         self._pool = ThreadPoolExecutor(THREADS, "store")
         self._stores = _Stores(state / "attempts.db")
-        self.live = Live(self.read)
+        self.live = Live(self.read, max(1, self.http.max_connections // 2))
         self.jobs = Jobs()
         self.tallies = Tallies()
 

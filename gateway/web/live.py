@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.attempts.model import Attempt
 from gateway.attempts.store import AttemptStore
-from gateway.errors import StoreError
+from gateway.errors import GatewayError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,11 @@ ROOM = 500
 """Attempts that wait for a slow watcher."""
 BATCH = 500
 HEARTBEAT = 15.0
+
+
+class TooMany(GatewayError):
+    """As many watch as may: the other connections are for calls and pages."""
+
 
 Read = Callable[[Callable[[AttemptStore], Any]], Awaitable[Any]]
 
@@ -68,10 +73,17 @@ class Watcher:
 class Live:
     """Feeds the watchers of one process."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, most: int) -> None:
+        """``most`` watchers at a time."""
         self._read = read
+        self._most = most
         self._watchers: set[Watcher] = set()
         self._task: asyncio.Task[None] | None = None
+
+    def check_room(self) -> None:
+        """Raise TooMany when nobody more may watch."""
+        if len(self._watchers) >= self._most:
+            raise TooMany(f"{self._most} watch already: try again later")
 
     async def watch(self, after: str = "") -> AsyncIterator[tuple[list[Attempt], bool]]:
         """What arrives from now on, or after an attempt; with each, whether some was lost before.

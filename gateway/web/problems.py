@@ -20,6 +20,7 @@ from gateway.errors import (
     EntryError,
     StoreError,
 )
+from gateway.web.live import TooMany
 
 MEDIA_TYPE = "application/problem+json"
 CONFIRM = "it covers more than a number: send confirm to go on"
@@ -75,7 +76,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, str(error))
         case ConfigError():
             return Problem(422, str(error), faults=[str(fault) for fault in error.faults])
-        case ControlError() | StoreError():
+        case ControlError() | StoreError() | TooMany():
             return Problem(503, str(error), headers={"Retry-After": "1"})
         case HTTPException():
             headers = dict(error.headers) if error.headers else None

@@ -102,6 +102,7 @@ async def stream(
     An event ``gap`` says that some were lost before it: ask for pages. A comment shows every 15
     seconds that the stream is alive.
     """
+    web.live.check_room()
     return event_stream(_events(web, who, last_event_id or after))
 
 

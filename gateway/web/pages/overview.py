@@ -33,6 +33,7 @@ async def overview(request: Request, web: Parts, who: Viewer) -> Response:
         "overview.html",
         attempts=[shown(row, who) for row in rows],
         newest=rows[0].id if rows else "",
+        rows=ROWS,
         **await _figures(web),
     )
 
@@ -53,6 +54,7 @@ async def live(
     blocked: bool = False,
 ) -> Response:
     """Rows of the table of attempts, as they arrive."""
+    web.live.check_room()
     after = request.headers.get("last-event-id", "") or after
 
     async def rows() -> AsyncIterator[bytes]:
@@ -98,13 +100,14 @@ def _by_verdict(rollups: Iterable[Rollup]) -> dict[str, int]:
     return {"allow": counts["allow"], "block": counts["block"]}
 
 
-def _top_entries(rollups: Iterable[Rollup]) -> list[tuple[str, str, int]]:
-    """The entries, or lists without entries, that blocked most: list, entry, count."""
-    counts: Counter[tuple[str, str]] = Counter()
+def _top_entries(rollups: Iterable[Rollup]) -> list[tuple[str, str, str, int]]:
+    """What blocked most: ``list`` or, without one, ``reason``; its name, the entry, the count."""
+    counts: Counter[tuple[str, str, str]] = Counter()
     for row in rollups:
         if row.verdict == "block":
-            counts[row.list or row.reason, row.entry] += row.count
-    return [(name, entry, count) for (name, entry), count in counts.most_common(TOP)]
+            by = ("list", row.list) if row.list else ("reason", row.reason)
+            counts[*by, row.entry] += row.count
+    return [(*what, count) for what, count in counts.most_common(TOP)]
 
 
 def _top_numbers(store: AttemptStore, since: float) -> list[tuple[str, int]]:

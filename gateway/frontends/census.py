@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gateway.calls import Call
@@ -16,6 +17,12 @@ MAX_LIVE: Final = 100_000
 """Channels whose calls are remembered; without a link nobody says which have ended."""
 MAX_CALLS: Final = 8
 """Calls of one channel that are remembered: a transfer makes a new call of it."""
+
+
+def anew(call: Call, now: float) -> Call:
+    """A live call as one of now; what was the answer to an emergency call stays it."""
+    emergency_at = call.emergency_at and call.emergency_at + now - call.at
+    return replace(call, at=now, emergency_at=emergency_at)
 
 
 class LiveCalls:

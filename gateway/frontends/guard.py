@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Final, Protocol
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
 from gateway.errors import LinkError, LinkRefused
-from gateway.frontends.census import Census, LiveCalls
+from gateway.frontends.census import Census, LiveCalls, anew
 from gateway.frontends.link import Link
 from gateway.frontends.pause import pause_after
 from gateway.frontends.session import Screened, Screener
@@ -123,6 +123,10 @@ class Guard:
                     error,
                 )
                 failures += 1
+            except Exception:
+                self._count_link("failed")
+                log.exception("guard %s failed to make a link", self.name)
+                failures += 1
             else:
                 why = await self._serve(link)
                 failures = 0 if self._worked else failures + 1
@@ -134,11 +138,12 @@ class Guard:
         """Hang up the live calls that these lists block now, if they say ``drop_active``."""
         policy = self.policies.current
         armed = lists & {item.name for item in policy.lists if item.drop_active}
-        if not armed:
+        if not armed or self._closing:
             return
-        calls = self.live.calls()
+        calls, now = self.live.calls(), time.time()
         for start in range(0, len(calls), _BATCH):
-            verdicts = [(call, decide(call, policy)) for call in calls[start : start + _BATCH]]
+            batch = (anew(call, now) for call in calls[start : start + _BATCH])
+            verdicts = [(call, decide(call, policy)) for call in batch]
             doomed = [call for call, found in verdicts if found.blocked and found.list in armed]
             await asyncio.gather(asyncio.sleep(0), *map(self._drop, doomed))
 
@@ -291,11 +296,11 @@ class Guard:
             return
         self._dropping.add(channel)
         try:
-            screened = self.decide(replace(call, at=time.time()))
+            screened = self.decide(call)
             verdict = screened.verdict
-            if verdict.blocked and await self.carry_out(
-                screened, "drop", lambda: self.hang_up(call, verdict)
-            ):
+            if not verdict.blocked:  # an emergency call has gone out meanwhile
+                self.screener.delivered(screened.attempt_id, Delivery.REPORTED)
+            elif await self.carry_out(screened, "drop", lambda: self.hang_up(call, verdict)):
                 self.live.ended(channel)
         except Exception:
             log.exception("guard %s failed at a live call", self.name)

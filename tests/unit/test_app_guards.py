@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from gateway.app.guards import Guards
 from gateway.calls import Call, Direction
 from gateway.errors import ConfigError
+from gateway.frontends.link import Link
 from gateway.guardsettings import GuardsSettings
 from gateway.reload import PolicyStore
 from gateway.settings import Settings
@@ -82,6 +83,28 @@ async def test_a_call_of_any_frontend_is_hung_up_when_its_number_is_added() -> N
         await bench.journal.settled(1)
         await guards.stop()
     assert [attempt.frontend for attempt in bench.attempts] == ["esl", "esl_inbound"]
+
+
+async def test_a_bug_of_ours_is_one_more_failed_link_and_ends_no_guard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    async with event_socket() as pbx:
+        guards = guards_of(bench, freeswitch(pbx))
+        (guard,) = guards.guards
+        right, tried = guard.connect, list[int]()
+
+        async def connect() -> Link[Any]:
+            tried.append(1)
+            return await right() if len(tried) > 1 else 1 / 0  # type: ignore[return-value]
+
+        monkeypatch.setattr(guard, "connect", connect)
+        monkeypatch.setattr(guard, "_pause", lambda _: 0.0)
+        guards.start()
+        await asyncio.wait_for(guard.connected.wait(), 20)
+        await guards.stop()
+    failed = {"frontend": "esl_inbound", "result": "failed"}
+    assert bench.metrics.value("callgate_guard_links_total", **failed) == 1
 
 
 async def test_what_could_not_be_told_without_a_link_is_lost() -> None:

@@ -48,7 +48,7 @@ class Examination:
 @json_option
 @click.pass_obj
 def doctor_command(environment: Environment, asterisk_dir: Path, as_json: bool) -> None:
-    """Check settings, policy, listener, Asterisk, the installed dialplan, guards, clock and disk.
+    """Check settings, policy, listeners, Asterisk, the installed dialplan, guards, clock and disk.
 
     Exit with 1 when something fails.
     """
@@ -119,6 +119,16 @@ def _check_gateway(examination: Examination) -> Iterator[Remark]:
         yield ok("gateway", f"runs policy {policy.get('revision')}")
 
 
+def _check_http(examination: Examination) -> Iterator[Remark]:
+    from gateway.cli.httpchecks import check_http
+
+    try:
+        settings = examination.environment.settings
+    except ConfigError:
+        return
+    yield from check_http(settings)
+
+
 def _check_asterisk(examination: Examination) -> Iterator[Remark]:
     del examination
     yield machine.check_asterisk()
@@ -157,6 +167,7 @@ CHECKS: tuple[Callable[[Examination], Iterator[Remark]], ...] = (
     _check_config,
     _check_listener,
     _check_gateway,
+    _check_http,
     _check_asterisk,
     _check_dialplan,
     _check_guards,

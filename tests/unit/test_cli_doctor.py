@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[2]
 def config(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "state").mkdir(mode=0o700)
-    return tmp_path / "config/callgate.yaml"
+    config = tmp_path / "config/callgate.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:8080", "off"))
+    return config
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Calls per minute as bars, drawn as SVG: allowed from the ground up, blocked on top of them.
 
-Rule: the two differ in lightness and in texture, not in colour alone, and every bar says in words
+Rule 1: the two differ in lightness and in texture, not in colour alone, and every bar says in words
 what it is.
+Rule 2: the drawing is stretched to the width that there is, so no text stands in it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from datetime import UTC, datetime
 
 from gateway.attempts.store import Rollup
 
-WIDTH, HEIGHT = 720, 176
-_LEFT, _BOTTOM, _TOP = 34, 20, 8
+WIDTH, HEIGHT = 720, 160
+MARKED = 15
+"""Minutes between two times below the bars."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute: where it stands, how high its two parts are, and what it says."""
+    """One minute (UTC seconds): where it stands, how high its parts are, and what they say."""
 
+    at: float
     x: float
     width: float
     allowed_y: float
@@ -31,17 +34,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars, the scale at their left, and the times below as UTC seconds."""
+    """Bars; counts at their left, the greatest first; times below as UTC seconds."""
 
     bars: tuple[Bar, ...]
-    scale: tuple[tuple[float, int], ...]
-    times: tuple[tuple[float, float], ...]
+    scale: tuple[int, ...]
+    times: tuple[float, ...]
     allowed: int
     blocked: int
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = _LEFT
-    ground: int = HEIGHT - _BOTTOM
 
 
 def per_minute(rollups: Iterable[Rollup], until: float, minutes: int = 60) -> Chart:
@@ -53,32 +54,29 @@ def per_minute(rollups: Iterable[Rollup], until: float, minutes: int = 60) -> Ch
         if row.minute in counts:
             counts[row.minute][row.verdict == "block"] += row.count
     most = _round_up(max((sum(pair) for pair in counts.values()), default=0))
-    unit = (HEIGHT - _BOTTOM - _TOP) / most
-    step = (WIDTH - _LEFT) / minutes
+    unit = HEIGHT / most
+    step = WIDTH / minutes
     bars = [
-        _bar(_LEFT + place * step, step, unit, start, *counts[start])
-        for place, start in enumerate(starts)
+        _bar(place * step, step, unit, start, *counts[start]) for place, start in enumerate(starts)
     ]
     return Chart(
         bars=tuple(bars),
-        scale=tuple((HEIGHT - _BOTTOM - value * unit, value) for value in (0, most // 2, most)),
-        times=tuple(
-            (_LEFT + place * step, float(starts[place])) for place in range(0, minutes, 15)
-        ),
+        scale=(most, most // 2, 0),
+        times=tuple(float(start) for start in starts[::MARKED]),
         allowed=sum(pair[0] for pair in counts.values()),
         blocked=sum(pair[1] for pair in counts.values()),
     )
 
 
 def _bar(x: float, step: float, unit: float, start: int, allowed: int, blocked: int) -> Bar:
-    ground = HEIGHT - _BOTTOM
     at = datetime.fromtimestamp(start, UTC).strftime("%H:%M")
     return Bar(
+        at=float(start),
         x=round(x + step * 0.12, 2),
         width=round(step * 0.76, 2),
-        allowed_y=round(ground - allowed * unit, 2),
+        allowed_y=round(HEIGHT - allowed * unit, 2),
         allowed_height=round(allowed * unit, 2),
-        blocked_y=round(ground - (allowed + blocked) * unit, 2),
+        blocked_y=round(HEIGHT - (allowed + blocked) * unit, 2),
         blocked_height=round(blocked * unit, 2),
         text=f"{at} UTC: {allowed} allowed, {blocked} blocked",
     )

@@ -14,7 +14,7 @@ from gateway.attempts.query import AttemptFilter
 from gateway.attempts.steps import steps
 from gateway.numbers import Kind, read
 from gateway.policy.explain import Explanation, explain
-from gateway.policy.model import Policy, Reason
+from gateway.policy.model import Action, Policy, Reason
 from gateway.review.past import call_of
 from gateway.tokens import Scope
 from gateway.web.api.attempts import shown, wanted
@@ -48,9 +48,15 @@ async def page(request: Request, web: Parts, who: Viewer) -> Response:
 
 @router.get("/rows")
 async def rows(request: Request, web: Parts, who: Viewer, after: Id = "") -> Response:
-    """Rows for the filters, or the next ones."""
+    """Rows for the filters, or the next ones; the address of the page follows the filters."""
     asked = _asked(request, await web.policy())
-    return render(request, "parts/attempt_rows.html", **await _rows(web, who, asked, after))
+    found = await _rows(web, who, asked, after)
+    if after:
+        return render(request, "parts/attempt_rows.html", **found)
+    response = render(request, "parts/attempt_rows.html", again=True, **found)
+    given = {name: value for name, value in request.query_params.items() if value}
+    response.headers["HX-Replace-Url"] = "/attempts?" + urlencode(given)
+    return response
 
 
 @router.get("/{attempt_id}")
@@ -59,7 +65,8 @@ async def one(request: Request, web: Parts, who: Viewer, attempt_id: str) -> Res
     found = await web.read(lambda store: store.get(attempt_id))
     if found is None:
         raise Problem(404, "There is no such attempt (any more).")
-    today = _today(found, await web.policy()) if who.may(Scope.NUMBERS) else None
+    policy = await web.policy()
+    today = _today(found, policy) if who.may(Scope.NUMBERS) else None
     seen = shown(found, who)
     inbound = found.direction == "inbound"
     remote = (found.caller_e164 or found.caller) if inbound else (found.callee_e164 or found.callee)
@@ -70,6 +77,7 @@ async def one(request: Request, web: Parts, who: Viewer, attempt_id: str) -> Res
         steps=list(steps(seen)),
         today=today,
         remote=remote if who.may(Scope.NUMBERS) else "",
+        exceptions=_exceptions(policy),
     )
 
 
@@ -110,6 +118,12 @@ def _numbered(asked: AttemptFilter, policy: Policy) -> AttemptFilter:
 def _given(asked: AttemptFilter) -> dict[str, str]:
     names = [field.name for field in fields(AttemptFilter)]
     return {name: str(getattr(asked, name)) for name in names if getattr(asked, name)}
+
+
+def _exceptions(policy: Policy) -> str:
+    """The first list that lets calls through and takes entries; empty where there is none."""
+    takers = (item for item in policy.lists if item.match is None and item.action is Action.ALLOW)
+    return next((item.name for item in takers), "")
 
 
 def _today(found: Attempt, policy: Policy) -> Explanation | None:

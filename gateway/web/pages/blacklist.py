@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -36,15 +37,17 @@ async def page(
     q: Asking = "",
     list: Asking = "",
     number: Asking = "",
+    into: Asking = "",
 ) -> Response:
-    """The whole page; ``number`` fills the field, as a click on an attempt does."""
+    """The whole page; ``number`` and the list ``into`` fill the form, as a click may."""
     policy = await web.policy()
     return render(
         request,
         "blacklist.html",
         lists=_takers(policy, who),
         all_lists=[item.name for item in policy.lists if item.match is None],
-        chosen=list or MANAGED_LIST,
+        chosen=into or MANAGED_LIST,
+        opened=bool(into),
         number=number,
         **await _rows(web, who, policy, q, list, ""),
     )
@@ -146,7 +149,9 @@ async def edit(
         request_ = messages.Edit(entries=[asked], who=who.name, source=who.source)
         outcome = (await changed(web, request_))[0]
     except (ControlRefused, EntryError) as error:
-        return render(request, "parts/refused.html", error=str(error))
+        response = render(request, "parts/refused.html", error=str(error))
+        response.headers["HX-Retarget"] = f"#edit-said-{entry_id}"
+        return response
     return await _done(request, web, outcome)
 
 
@@ -176,7 +181,8 @@ async def _done(request: Request, web: Parts, outcome: Outcome) -> Response:
     policy = await web.policy()
     view = managed_view(outcome.entry, policy) if outcome.entry else None
     response = render(request, "parts/done.html", outcome=outcome, entry=view)
-    response.headers["HX-Trigger"] = "entries-changed"
+    told = {"entries-changed": {"status": outcome.status}}
+    response.headers["HX-Trigger"] = json.dumps(told)
     return response
 
 

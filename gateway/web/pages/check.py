@@ -62,9 +62,11 @@ async def page(
         "campaign": campaign,
         "presentation": presentation,
     }
+    again = bool(request.headers.get("hx-request"))
     return render(
         request,
-        "parts/checked.html" if request.headers.get("hx-request") else "check.html",
+        "parts/checked.html" if again else "check.html",
+        again=again,
         told=told,
         entries=entries,
         error=error,

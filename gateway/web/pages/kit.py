@@ -25,7 +25,7 @@ from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
 from gateway.web.masking import masked
 from gateway.web.security import allowed
-from gateway.web.sessions import Principal
+from gateway.web.sessions import COOKIE, Principal
 
 HERE = Path(__file__).parents[1]
 STATIC = HERE / "static"
@@ -51,7 +51,7 @@ def render(request: Request, name: str, *, status: int = 200, **values: Any) -> 
 
 def fragment(request: Request, name: str, **values: Any) -> str:
     """The text of a template."""
-    who: Principal | None = getattr(request.state, "principal", None)
+    who = _viewer(request)
     return (
         _environment()
         .get_template(name)
@@ -60,11 +60,18 @@ def fragment(request: Request, name: str, **values: Any) -> str:
             who=who,
             may_write=who is not None and who.may(Scope.WRITE),
             may_allow=who is not None and who.may(Scope.ADMIN),
+            sees_numbers=who is not None and who.may(Scope.NUMBERS),
             csrf=who.csrf if who else "",
             version=request.app.state.version,
             **values,
         )
     )
+
+
+def _viewer(request: Request) -> Principal | None:
+    """Whoever looks; a page that is not there was asked for by somebody too."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    return known or web_of(request).sessions.by_cookie(request.cookies.get(COOKIE, ""))
 
 
 def number(text: str, who: Principal | None) -> str:
@@ -95,6 +102,13 @@ def moment(at: float) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(exact, shown)
 
 
+def minute(at: float) -> Markup:
+    """A point in time of today, to the minute, for the axis of a chart."""
+    utc = datetime.fromtimestamp(at, UTC)
+    exact, shown = utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%H:%M")
+    return Markup('<time datetime="{}" data-minute>{}</time>').format(exact, shown)
+
+
 def iso(at: float) -> str:
     """A point in time as the fields of forms take it: a day, where it is the end of one."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -122,6 +136,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(number=number, grouped=grouped, region=region, moment=moment)
-    found.filters.update(iso=iso, capitalise=capitalise)
+    found.filters.update(iso=iso, minute=minute, capitalise=capitalise)
     found.globals.update(asset=asset, navigation=NAVIGATION, kinds=list(EntryKind))
     return found

@@ -5,6 +5,7 @@ what the past 30 days say.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -125,14 +126,7 @@ def preview_shown(found: Preview, who: Principal) -> Preview:
 
 
 def _masked(example: Example) -> Example:
-    return Example(
-        at=example.at,
-        direction=example.direction,
-        caller=masked(example.caller),
-        callee=masked(example.callee),
-        campaign=example.campaign,
-        attempt=example.attempt,
-    )
+    return replace(example, caller=masked(example.caller), callee=masked(example.callee))
 
 
 def _view(found: Impact) -> ImpactView:

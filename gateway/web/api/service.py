@@ -29,19 +29,6 @@ class Health(msgspec.Struct, frozen=True):
     reasons: list[str] = []
 
 
-class Minute(msgspec.Struct, frozen=True):
-    """How many attempts of one kind a minute had; ``minute`` is its first second (UTC, epoch)."""
-
-    minute: int
-    direction: str
-    campaign: str
-    verdict: str
-    reason: str
-    list: str
-    entry: str
-    count: int
-
-
 @router.get("/healthz", **returns(Health, example=Health("ok")))
 async def healthz() -> Response:
     """Whether this process answers. Needs no token."""
@@ -74,7 +61,7 @@ async def metrics(web: Annotated[Web, Depends(web_of)]) -> Response:
     return Response(await web.metrics(), media_type=PROMETHEUS)
 
 
-@router.get("/v1/stats", dependencies=[Depends(allowed(Scope.READ))], **returns(list[Minute], 422))
+@router.get("/v1/stats", dependencies=[Depends(allowed(Scope.READ))], **returns(list[Rollup], 422))
 async def stats(
     web: Annotated[Web, Depends(web_of)],
     since: Annotated[float | None, Query(description="UTC seconds; an hour ago", ge=0)] = None,
@@ -86,17 +73,4 @@ async def stats(
     end = now + 60 if until is None else min(until, 1e11)
     start = end - HOUR if since is None else max(since, end - MOST_SECONDS)
     rows = await web.read(lambda store: store.rollups(start, end, campaign=campaign))
-    return reply([_minute(row) for row in rows])
-
-
-def _minute(row: Rollup) -> Minute:
-    return Minute(
-        row.minute,
-        row.direction,
-        row.campaign,
-        row.verdict,
-        row.reason,
-        row.list,
-        row.entry,
-        row.count,
-    )
+    return reply(rows)

@@ -8,8 +8,9 @@ Rule 1: a call that stands in the application ``park`` is taken when its event c
 found there: events of the time without a link never come.
 Rule 2: each park of a call is taken once. After a transfer its park is another one, with a verdict
 of its own. A park that we could not end is taken again when it is found.
-Rule 3: what we send is made of our own words, ids of FreeSWITCH's form and, where the setting asks
-for it, a dialled number of harmless signs. A call to any other number is ended.
+Rule 3: what we send is made of our own words, ids that are one harmless word (``origination_uuid``
+is anything) and, where the setting asks for it, a dialled number of harmless signs. A call to any
+other number is ended.
 """
 
 from __future__ import annotations
@@ -31,13 +32,12 @@ from gateway.pbx import freeswitch, legs, variables
 from gateway.pbx.request import Refused
 from gateway.policy.model import Verdict
 from gateway.protocols.esl import Headers
-from gateway.protocols.esl_command import api, line, setvar_multi
+from gateway.protocols.esl_command import api, is_word, line, setvar_multi
 
 EVENTS: Final = ("CHANNEL_CREATE", "CHANNEL_ORIGINATE", "CHANNEL_PARK", "CHANNEL_DESTROY")
 DIALLED: Final = "*"
 """As the extension of a target: the number that the call is for."""
 _UNALLOCATED: Final = "1"
-_is_id = re.compile(r"[A-Za-z0-9-]{8,64}").fullmatch
 _is_extension = re.compile(r"[+*#A-Za-z0-9_.][-+*#A-Za-z0-9_.]{0,63}").fullmatch
 
 
@@ -106,7 +106,7 @@ class EslInbound(Guard):
         if self._settings.mode is GuardMode.PARK:
             await self._find_parked()
             return
-        for uuid in filter(_is_id, self._legs - self._taken.keys()):
+        for uuid in filter(is_word, self._legs - self._taken.keys()):
             channel = await self._dump(uuid)
             if is_where_it_went(channel):
                 self._look_at(channel)
@@ -114,7 +114,7 @@ class EslInbound(Guard):
 
     async def _find_parked(self) -> None:
         found: dict[str, str] = {}
-        for uuid in filter(_is_id, self._parked):
+        for uuid in filter(is_word, self._parked):
             channel = await self._dump(uuid)
             found[uuid] = park_of(channel)
             if not self._is_leaving(uuid, found[uuid]):
@@ -132,7 +132,9 @@ class EslInbound(Guard):
     def on_event(self, event: Headers) -> None:
         """Something happened in FreeSWITCH. Never raises."""
         uuid, name = event.get("Unique-ID"), event.get("Event-Name")
-        if not _is_id(uuid):
+        if not is_word(uuid):
+            self.metrics.inc("callgate_hostile_requests_total", frontend=self.name)
+            self.seldom.warning("no command can name this channel: %r", uuid)
             return
         if name == "CHANNEL_DESTROY":
             self.live.ended(uuid)

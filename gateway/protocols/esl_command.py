@@ -23,7 +23,8 @@ MAX_VALUE: Final = 80
 
 _is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch
 _is_value = re.compile(rf"[A-Za-z0-9+._ -]{{0,{MAX_VALUE}}}").fullmatch
-_is_word = re.compile(r"[A-Za-z0-9_+*#.][A-Za-z0-9_+*#.:/@-]{0,255}").fullmatch
+is_word = re.compile(r"[A-Za-z0-9_+*#.][A-Za-z0-9_+*#.:/@-]{0,255}").fullmatch
+"""Whether a text can be an argument of an API command: one word, of which nothing is expanded."""
 _ends_line = re.compile(r"[\r\n\0]").search
 
 
@@ -68,14 +69,14 @@ def api(command: str, *arguments: str) -> bytes:
         LocalProtocolError: an argument that is no such word.
     """
     for text in (command, *arguments):
-        if not _is_word(text):
+        if not is_word(text):
             raise LocalProtocolError(f"not a word of an API command: {text!r}")
     return line(" ".join(("api", command, *arguments)))
 
 
 def setvar_multi(uuid: str, values: Mapping[str, str]) -> bytes:
     """Sets variables of any channel, with the same sets of characters as ``multiset``."""
-    if not values or not _is_word(uuid):
+    if not values or not is_word(uuid):
         raise LocalProtocolError(f"no variable to set, or no channel: {uuid!r}")
     for name, value in values.items():
         if not _is_name(name) or not _is_value(value):

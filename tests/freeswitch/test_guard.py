@@ -139,6 +139,26 @@ def test_a_leg_that_nobody_asked_about_is_killed(guarded: Guarded, pbx: FreeSwit
     pbx.wait_until_idle()
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "{origination_uuid=dialler_7@10.0.0.1}sofia/gateway/carrier/%s",
+        "sofia/public/%s@127.0.0.1:$PORT",
+        "sofia/public/sip:%s@127.0.0.1:$PORT;transport=udp",
+    ],
+    ids=["with an id of its own", "by its address", "by its URI"],
+)
+def test_a_leg_is_killed_however_it_was_originated(
+    guarded: Guarded, pbx: FreeSwitch, callee: Callee, target: str
+) -> None:
+    gateway = guarded("kill")
+    target = target.replace("$PORT", str(callee.port)) % BLOCKED
+    pbx.api(f"bgapi originate {target} &sleep(600000)")
+    (attempt,) = gateway.new_attempts(1)
+    assert (attempt.verdict, attempt.callee, attempt.delivery) == ("block", BLOCKED, "confirmed")
+    pbx.wait_until_idle()
+
+
 def test_a_call_that_the_dialplan_asked_about_is_not_decided_twice(
     guarded: Guarded, place: Place
 ) -> None:

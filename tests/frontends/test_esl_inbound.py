@@ -342,6 +342,40 @@ async def test_in_kill_mode_a_leg_that_needs_no_verdict_leaves_no_attempt(
     assert [attempt.channel_id for attempt in bench.attempts] == [OTHER]
 
 
+@pytest.mark.parametrize("mode", ["park", "kill"])
+@pytest.mark.parametrize("uuid", ["7", "dialler_7@10.0.0.1:5060", "job.7/" + "x" * 200])
+async def test_a_channel_may_have_an_id_of_its_originators(
+    bench: Bench, mode: str, uuid: str
+) -> None:
+    """``origination_uuid`` is anything; by its event, and by the next count."""
+    call = leg(BLOCKED, uuid) if mode == "kill" else parked(uuid, callgate_direction="inbound")
+    for told in (True, False):
+        async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode=mode)):
+            if told:
+                name = "CHANNEL_CREATE" if mode == "kill" else "CHANNEL_PARK"
+                pbx.session.event(name, call)
+            else:
+                pbx.dumps[uuid] = call
+                pbx.channels[uuid] = "park"
+                pbx.outbound.add(uuid)
+                pbx.session.close()
+            (killed,) = await pbx.until("uuid_kill")
+            assert killed.startswith(f"{uuid} ")
+
+
+@pytest.mark.parametrize("uuid", ["7 hangup", "-both", "${system(id)}", "a;b", "x" * 300])
+async def test_a_channel_that_no_command_can_name_is_said_and_counted(
+    bench: Bench, uuid: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with event_socket() as pbx, bench.watching(guard_of(bench, pbx, mode="kill")):
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED, uuid))
+        pbx.session.event("CHANNEL_CREATE", leg(BLOCKED, OTHER))
+        assert await pbx.until("uuid_kill") == [f"{OTHER} 52"]
+    hostile = {"frontend": "esl_inbound"}
+    assert bench.metrics.value("callgate_hostile_requests_total", **hostile) == 1
+    assert f"no command can name this channel: {uuid!r}" in caplog.text
+
+
 def transferred(headers: dict[str, str]) -> dict[str, str]:
     """A leg that was answered and runs a dialplan."""
     return headers | {"Caller-Destination-Number": "5000"}

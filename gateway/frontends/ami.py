@@ -12,6 +12,7 @@ time without a link), when its channel is counted. One that the link was lost ov
 
 from __future__ import annotations
 
+import logging
 import time
 
 from gateway.calls import Call
@@ -24,6 +25,8 @@ from gateway.metrics import Metrics
 from gateway.pbx import asterisk, legs, variables
 from gateway.pbx.legs import Leg
 from gateway.policy.model import Verdict
+
+log = logging.getLogger(__name__)
 
 
 class AmiGuard(Guard):
@@ -94,6 +97,9 @@ class AmiGuard(Guard):
 
     async def hang_up(self, call: Call, verdict: Verdict) -> bool:
         cause = asterisk.answer(verdict, "").get(variables.CAUSE, str(asterisk.OTHER_CAUSE))
+        if call.channel_id.startswith("/"):  # Asterisk takes /…/ for a pattern of many channels
+            log.error("%r names no channel: it is not hung up", call.channel_id)
+            return False
         values = {"Channel": call.channel_id, "Cause": cause}
         answer = await self._session().action("Hangup", values)
         return bool(answer[0].success)

@@ -110,3 +110,13 @@ async def test_a_guard_that_is_closed_hangs_up_nothing(bench: Bench) -> None:
         await guard.drop(ARMED)
         assert asterisk.told("Hangup") == []
     assert len(bench.attempts) == 1
+
+
+async def test_a_channel_that_is_a_pattern_of_many_is_not_hung_up(bench: Bench) -> None:
+    """Asterisk's Hangup takes /.*/ for every channel; whoever asks over HTTP writes the id."""
+    async with watched(bench) as (guard, asterisk):
+        bench.screener.screen(begun(0, "/.*/"), "http")
+        bench.add(number("dropping", "33612000001"))
+        await guard.drop(ARMED)
+        assert asterisk.told("Hangup") == []
+    assert [attempt.delivery for attempt in bench.attempts] == ["pending", "lost"]

@@ -4,6 +4,7 @@ Rule 1: a token is shown once, when it is made. What is kept is its SHA-256: a t
 bits, so there is nothing to guess and no need of a slow hash.
 Rule 2: the file is replaced whole, under a lock: two that write at once lose nothing, and a crash
 leaves the old file or the new one.
+Rule 3: a file that somebody else could have put there, or that is damaged, lets nobody in.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from gateway.errors import StoreError
 from gateway.files import open_own, sync_directory
 
+_MOST = 16 * 2**20
+"""Bytes of the file that are read: some fifty thousand tokens."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOKEN = re.compile(r"cg_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 
@@ -47,9 +51,9 @@ _IMPLIED = {Scope.ADMIN: frozenset(Scope), Scope.WRITE: frozenset({Scope.READ})}
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a token. ``expires`` is UTC seconds since the epoch, 0 never."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}\Z")]
     name: str
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     scopes: frozenset[Scope]
     created: float
     expires: int = 0
@@ -127,7 +131,7 @@ class Tokens:
 
     def _refresh(self) -> None:
         try:
-            found = self._path.stat()
+            found = self._path.lstat()
         except FileNotFoundError:
             self._seen, self._tokens = None, {}
             return
@@ -139,10 +143,11 @@ class Tokens:
             self._seen = seen
 
     def _read(self) -> _File:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_File)
-        except FileNotFoundError:
+        if not os.path.lexists(self._path):
             return _File()
+        try:
+            with os.fdopen(_opened(self._path, os.O_RDONLY), "rb") as file:
+                return msgspec.json.decode(file.read(_MOST), type=_File)
         except OSError as error:
             raise StoreError(f"{self._path}: {error.strerror}") from error
         except msgspec.MsgspecError as error:
@@ -153,7 +158,7 @@ class Tokens:
         """The list, to be changed; written when the block ends without an exception."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = open_own(self._lock, os.O_RDWR)
+            lock = _opened(self._lock, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 file = self._read()
@@ -166,7 +171,7 @@ class Tokens:
 
     def _write(self, file: _File) -> None:
         fresh = self._path.with_suffix(".new")
-        descriptor = open_own(fresh, os.O_WRONLY | os.O_TRUNC)
+        descriptor = _opened(fresh, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as out:
             out.write(msgspec.json.format(msgspec.json.encode(file)))
             out.flush()
@@ -177,3 +182,14 @@ class Tokens:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open or make a file of ours. What root makes is given to the user of the gateway, whose
+    folder it is: who could else not read it. OSError for another's, or for a link.
+    """
+    folder = path.parent.stat()
+    descriptor = open_own(path, flags)
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid != folder.st_uid:
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return descriptor

@@ -61,6 +61,8 @@ class Follower:
                 return self._policy
             except FileNotFoundError:
                 raise StoreError("no policy is kept yet: has the gateway started?") from None
+            except OSError as error:
+                raise StoreError(f"{self._directory / _CURRENT}: {error.strerror}") from error
             except StoreError:
                 if not left:
                     raise

@@ -2,7 +2,7 @@
 
 Rule 1: the name that was asked for is ours (DNS rebinding: a page of another site that has its own
 name point here would else speak to us as itself). A bare IP address cannot be rebound.
-Rule 2: a body has a bound, also one that does not say how long it is.
+Rule 2: a body has a bound, also one that does not say how long it is, and comes at some speed.
 Rule 3: no answer may be framed, sniffed, cached or run scripts from elsewhere.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Iterable
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,8 @@ MOST = 2**20
 """Bytes of a body, but for uploads."""
 PATIENCE = 30.0
 """Seconds that a sender may take for the next part of a body."""
+SLOWEST = 1024
+"""Bytes a second below which a body is too slow; the time that its reader takes does not count."""
 UPLOADS = (
     *("/v1/import", "/v1/scrub", "/v1/campaigns/", "/v1/replay"),
     *("/blacklist/import", "/campaigns/", "/replay"),
@@ -90,22 +93,24 @@ def _name(host: str) -> str:
 
 def _length(headers: dict[bytes, bytes]) -> int:
     length = headers.get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
+    return int(length[:20]) if length.isdigit() else 0  # more digits are too many anyway
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
     """The body as it comes, neither too long nor too slow; what follows it is no matter."""
-    read, more = 0, True
+    read, waited, more = 0, 0.0, True
 
     async def bounded() -> Message:
-        nonlocal read, more
+        nonlocal read, waited, more
         if not more:
             return await receive()
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(min(PATIENCE, PATIENCE + read / SLOWEST - waited)):
                 message = await receive()
         except TimeoutError:
             raise HTTPException(408, "the body did not come") from None
+        waited += time.monotonic() - began
         more = message.get("more_body", False)
         read += len(message.get("body", b""))
         if read > most:

@@ -79,6 +79,7 @@ class Live:
         self._most = most
         self._watchers: set[Watcher] = set()
         self._task: asyncio.Task[None] | None = None
+        self._place: int | None = None
 
     def check_room(self) -> None:
         """Raise TooMany when nobody more may watch."""
@@ -96,6 +97,7 @@ class Live:
             self._task = asyncio.create_task(self._feed())
         try:
             if after:
+                await self._find_place()  # first, or what arrives in between reaches nobody
                 watcher.begin(*await self._read(lambda store: _missed(store, after)))
             while True:
                 found = await watcher.take()
@@ -110,13 +112,10 @@ class Live:
             await asyncio.wait({self._task})
 
     async def _feed(self) -> None:
-        place: int | None = None
         while self._watchers:
             try:
-                if place is None:
-                    place = await self._read(lambda store: store.last_seq())
-                after = place
-                found, place = await self._read(
+                after = await self._find_place()
+                found, self._place = await self._read(
                     lambda store: store.arrivals(after=after, limit=BATCH)  # noqa: B023
                 )
             except StoreError as error:
@@ -126,6 +125,15 @@ class Live:
                 for watcher in self._watchers:
                     watcher.give(found)
             await asyncio.sleep(0 if len(found) == BATCH else PAUSE)
+        self._place = None
+
+    async def _find_place(self) -> int:
+        """The last attempt that the watchers were given; the last of all when they begin."""
+        if self._place is None:
+            last = await self._read(lambda store: store.last_seq())
+            if self._place is None:
+                self._place = last
+        return self._place
 
 
 def _missed(store: AttemptStore, after: str) -> tuple[list[Attempt], bool]:

@@ -49,7 +49,7 @@ def create_app(web: Web, *, version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        responses=documented(401, 403, 422, 429, 503),
+        responses=documented(400, 401, 403, 408, 413, 421, 422, 429, 503),
     )
     app.state.web = web
     app.state.version = version

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 JSON = "application/json"
 _REF = "#/components/schemas/{name}"
-_types: dict[str, Any] = {}
+_asked: list[tuple[Any, dict[str, Any]]] = []
+"""Types, and the schemas that stand for them, which are filled when all types are known."""
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -33,10 +34,9 @@ def reply(record: Any, *, status: int = 200, headers: dict[str, str] | None = No
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The schema of a type, for a body that a handler reads itself."""
-    described, components = msgspec.json.schema_components((kind,), ref_template=_REF)
-    _types.update(components)
-    schema: dict[str, Any] = described[0]
+    """The schema of a type, for a body that a handler reads itself; ``describe`` fills it."""
+    schema: dict[str, Any] = {}
+    _asked.append((kind, schema))
     return schema
 
 
@@ -52,9 +52,11 @@ def returns(kind: Any, *problems: int, status: int = 200, example: Any = None) -
     return {"responses": responses, "status_code": status, "response_class": Response}
 
 
-def returns_text(media: str, *problems: int, what: str = "Done") -> dict[str, Any]:
-    """The same for a route that answers text of some kind."""
-    content = {media: {"schema": {"type": "string"}}}
+def returns_text(
+    media: str, *problems: int, what: str = "Done", kind: str = "string"
+) -> dict[str, Any]:
+    """The same for a route that answers text of some kind; ``kind`` is what it is when parsed."""
+    content = {media: {"schema": {"type": kind}}}
     responses: dict[int | str, dict[str, Any]] = {
         200: {"description": what, "content": content},
         **documented(*problems),
@@ -63,14 +65,20 @@ def returns_text(media: str, *problems: int, what: str = "Done") -> dict[str, An
 
 
 def describe(app: FastAPI) -> None:
-    """Put the types of all replies into the OpenAPI document."""
+    """Put the types of all replies into the OpenAPI document.
+
+    They are described together: two of one name are told apart by their modules.
+    """
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = plain()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(_types)
+            kinds = [kind for kind, _ in _asked]
+            described, types = msgspec.json.schema_components(kinds, ref_template=_REF)
+            for (_, schema), found in zip(_asked, described, strict=True):
+                schema.update(found)
+            schemas = plain().setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(types)
         return app.openapi_schema or plain()
 
     app.openapi = openapi  # type: ignore[method-assign]

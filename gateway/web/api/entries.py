@@ -180,7 +180,10 @@ async def remove(web: Parts, who: Writer, entry_id: Id) -> Response:
     return reply((await changed(web, request))[0])
 
 
-@router.get(".yaml", **returns_text("application/yaml", what="A policy of the managed entries"))
+@router.get(
+    ".yaml",
+    **returns_text("application/yaml", what="A policy of the managed entries", kind="object"),
+)
 async def export(web: Parts, who: Reader) -> Response:
     """Managed entries as YAML, to be kept in git."""
     if not who.may(Scope.NUMBERS):

@@ -11,7 +11,8 @@ cut apart nor an exception, its own or a callback's, touches the link.
 Rule 3: every action has a deadline, the login too, and what is too late is forgotten. Who waits
 when the link ends is told at once. A guard asks for its channels again and again: a link that
 does not answer is dead.
-Rule 4: no value holds a line end or NUL: it would be a second action. ``Originate`` is always
+Rule 4: lines that a caller wrote into a message do not make another of it for panoramisk.
+Rule 5: no value holds a line end or NUL: it would be a second action. ``Originate`` is always
 ``Async``: without it, panoramisk drops the link at the answer and Asterisk serves nobody meanwhile.
 """
 
@@ -20,12 +21,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from importlib import import_module
 from typing import Any, Final
 
 from gateway.errors import LinkError, LinkRefused, LocalProtocolError, TooLong
 from gateway.frontends.link import Link
+from gateway.logs import Seldom
+from gateway.pbx.legs import NAMES
 from gateway.protocols.buffer import Buffer
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,9 @@ MAX_ANSWERS: Final = 8 * 1024 * 1024
 """Bytes of the answers to the actions under way. A Status has about 1,000 for each channel, so
 8,000 of them, of which panoramisk makes 75 MB."""
 _END: Final = b"\r\n\r\n"
+_LINE_END: Final = "\r\n"
+_KINDS: Final = ("Event", "Response", "SubEvent")
+_SPELT: Final = {name.lower(): name for name in (*_KINDS, "ActionID", *NAMES)}
 _is_name = re.compile(r"[A-Za-z][A-Za-z0-9-]*").fullmatch
 _ends_line = re.compile(r"[\r\n\0]").search
 
@@ -63,6 +69,7 @@ class AmiLink(Link[Event]):
         super().__init__(on_event, deadline)
         self._buffer = Buffer(MAX_MESSAGE)
         self._greeted = False
+        self._seldom = Seldom(log)
         self._under_way = 0
         self._answered = 0
         loop, library = asyncio.get_running_loop(), panoramisk()
@@ -171,10 +178,31 @@ class AmiLink(Link[Event]):
             self._answered += len(message)
             if self._answered > MAX_ANSWERS:
                 return self.end(f"it sent more than a guard takes: {MAX_ANSWERS} bytes of answers")
+        text = written_by_asterisk(message.decode("utf-8", "ignore"), self._protocol.responses)
         try:
-            self._protocol.data_received(message + _END)
-        except Exception:
-            log.exception("a message of Asterisk could not be used; the link goes on")
+            self._protocol.data_received(text.encode() + _END)
+        except Exception as error:
+            self._seldom.warning("a message of Asterisk could not be used: %r", error)
 
     def _made(self, values: Values) -> Any:
         return import_module("panoramisk.actions").Action(dict(values))
+
+
+def written_by_asterisk(message: str, actions: Container[str]) -> str:
+    """A message without the lines by which a caller's number, line ends in it, changes its kind.
+
+    What a message is, its first line says; an answer names one of our ``actions``; and Asterisk
+    spells a name in one way, while panoramisk takes any letters for it and the last to come.
+    """
+    first, *rest = message.lstrip().split(_LINE_END)
+    kept = [first]
+    for line in rest:
+        name, _, value = line.partition(": ")
+        is_forged = (
+            name in _KINDS
+            or (name == "ActionID" and value not in actions)
+            or _SPELT.get(name.lower(), name) != name
+        )
+        if not is_forged:
+            kept.append(line)
+    return _LINE_END.join(kept)

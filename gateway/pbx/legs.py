@@ -39,6 +39,11 @@ _CHANNEL: Final = (
     *("Priority", "Uniqueid", "Linkedid"),
 )
 """What every event of a channel holds (manager_channels.c), for a second one with ``Dest``."""
+NAMES: Final = (
+    *(prefix + name for name in (*_CHANNEL, "ChanVariable") for prefix in ("", "Dest")),
+    *("DialString", "Application", "Variable"),
+)
+"""What is read of events, as Asterisk spells it."""
 _FILLED: Final = ("Channel", "ChannelState", "ChannelStateDesc", "Uniqueid", "Linkedid")
 """What is never empty: the rest of the event that he cut completes one of empty lines."""
 _UNKNOWN: Final = "<unknown>"

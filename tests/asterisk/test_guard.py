@@ -110,6 +110,16 @@ def test_a_caller_who_writes_events_of_his_own_is_not_believed(
     assert "an event of Asterisk is not used" in guarded.output
 
 
+@pytest.mark.parametrize("line", ["Event%3A%20x", "event%3A%20Hangup", "ActionID%3A%201"])
+def test_a_caller_who_makes_another_event_of_a_leg_does_not_hide_it(
+    guarded: Gateway, place: Place, line: str
+) -> None:
+    """One line of his in From, twice, where inbound calls are not screened."""
+    place("bench", "unasked", uri=f"sip:%2B1%0D%0A{line}%0D%0A{line}@127.0.0.14")
+    (attempt,) = guarded.new_attempts(1)
+    assert (attempt.frontend, attempt.callee) == ("ami", "0612000009")
+
+
 def test_a_number_that_is_added_hangs_up_its_live_call(guarded: Gateway, pbx: Pbx) -> None:
     originate(pbx, "Local/0612000003@from-internal")
     originate(pbx, "Local/0612000004@from-internal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,51 @@ async def test_an_event_that_a_caller_has_cut_is_never_acted_on(bench: Bench) ->
     assert [action["Channel"] for action in asterisk.told("Hangup")] == ["2.2"]
     hostile = bench.metrics.value("callgate_hostile_requests_total", frontend="ami")
     assert hostile == 3
+
+
+FORGED = [
+    "Event: x",
+    "event: Hangup",
+    "Ev\N{LATIN SMALL LETTER E WITH ACUTE}ent: x\nEVENT: x",
+    "ActionID: 1\nActionID: 2",
+    "response: Error\nResponse: Error",
+    "destchannel: Local/x\nchannel: Local/x",
+]
+
+
+@pytest.mark.parametrize("lines", FORGED)
+async def test_a_caller_can_make_no_other_event_of_that_of_a_leg(
+    bench: Bench, lines: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bare: the last line of a name counts, in any letters, and two of one kind are an error."""
+    begun = dial_begin(f"{BLOCKED}@carrier", caller=f"+1\n{lines}")
+    begun = begun.replace("DestConnectedLineNum: <unknown>", f"DestConnectedLineNum: +1\n{lines}")
+    assert begun.count(lines) == 2
+    async with fake_asterisk() as asterisk, bench.watching(guard_of(bench, asterisk)):
+        asterisk.session.send(begun)
+        assert await asterisk.until("Hangup") == [HANGUP]
+        await bench.journal.settled(1)
+    assert "could not be used" not in caplog.text
+
+
+async def test_a_message_that_panoramisk_cannot_use_is_said_a_few_times_only(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fake_asterisk() as asterisk:
+        guard = guard_of(bench, asterisk)
+        async with bench.watching(guard):
+            assert guard._ami
+            dispatch = guard._ami._manager.dispatch
+
+            def fail(event: Any) -> None:
+                if event.event == "Odd":
+                    raise KeyError("odd")
+                dispatch(event)
+
+            monkeypatch.setattr(guard._ami._manager, "dispatch", fail)
+            asterisk.session.send(*["Event: Odd"] * 50, dial_begin(f"{BLOCKED}@carrier"))
+            await asterisk.until("Hangup")
+    assert sum("could not be used" in record.message for record in caplog.records) == 10
 
 
 async def test_a_caller_cannot_fill_the_log_with_events_that_are_cut(

@@ -161,6 +161,23 @@ async def test_a_leg_is_asked_about_once_and_only_where_it_may_be_one(bench: Ben
 
 
 @pytest.mark.parametrize(
+    "line", ["channel: Local/x", "ActionID: 1", "SubEvent: End", "Response: Error", "Event: x"]
+)
+async def test_a_caller_can_make_nothing_else_of_a_channel_in_the_list(
+    bench: Bench, line: str
+) -> None:
+    """Neither of his own leg nor of those after it."""
+    async with fake_asterisk() as asterisk:
+        asterisk.legs += [
+            standing(f"{BLOCKED}@carrier", uniqueid="4.0", caller=f"x\n{line}"),
+            standing(f"{BLOCKED}@carrier", uniqueid="5.0"),
+        ]
+        async with bench.watching(guard_of(bench, asterisk)):
+            await bench.journal.settled(2)
+    assert [action["Channel"] for action in asterisk.told("Hangup")] == ["4.0", "5.0"]
+
+
+@pytest.mark.parametrize(
     "written",
     ["Event: StatusComplete", "Response: Success", "Event: Status\nUniqueid: 9.9", "Event: x"],
 )

@@ -145,7 +145,7 @@ def _json(body: bytes) -> Event:
 
 
 def _xml(body: bytes) -> Event:
-    if b"<!" in body:
+    if b"<!" in body.replace(b"\0", b""):  # in UTF-16 too
         raise Malformed("an event with a document type; FreeSWITCH sends none")
     try:
         headers = ElementTree.fromstring(body).find("headers")

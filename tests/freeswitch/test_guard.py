@@ -143,10 +143,11 @@ def test_a_leg_that_nobody_asked_about_is_killed(guarded: Guarded, pbx: FreeSwit
     "target",
     [
         "{origination_uuid=dialler_7@10.0.0.1}sofia/gateway/carrier/%s",
+        "{CALLGATE_FOR=+33612000002}sofia/gateway/carrier/%s",
         "sofia/public/%s@127.0.0.1:$PORT",
         "sofia/public/sip:%s@127.0.0.1:$PORT;transport=udp",
     ],
-    ids=["with an id of its own", "by its address", "by its URI"],
+    ids=["with an id of its own", "marked for another", "by its address", "by its URI"],
 )
 def test_a_leg_is_killed_however_it_was_originated(
     guarded: Guarded, pbx: FreeSwitch, callee: Callee, target: str

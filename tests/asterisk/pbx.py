@@ -131,7 +131,7 @@ class Pbx:
         self.set_global("CALLGATE_ADDRESS", gateway)
 
     def set_global(self, name: str, value: str) -> None:
-        self.command(f"dialplan set global {name} {value}")
+        self.command(f'dialplan set global {name} "{value}"')
 
     @property
     def log(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -95,11 +95,15 @@ async def days_of(web: Web, campaign: str, days: int) -> list[Day]:
     )
 
 
+def date_of(at: float, timezone: str) -> date:
+    """The day of a moment (UTC seconds) in a zone."""
+    return datetime.fromtimestamp(at, ZoneInfo(timezone)).date()
+
+
 def midnight(at: float, timezone: str, days_before: int) -> float:
     """When the day of ``at``, or one before, began (UTC seconds)."""
-    zone = ZoneInfo(timezone)
-    day = datetime.fromtimestamp(at, zone).date() - timedelta(days=days_before)
-    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+    day = date_of(at, timezone) - timedelta(days=days_before)
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).timestamp()
 
 
 def _view(

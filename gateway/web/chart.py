@@ -1,4 +1,4 @@
-"""Calls per minute as bars, drawn as SVG: allowed from the ground up, blocked on top of them.
+"""Calls per minute or day as bars of an SVG: allowed from the ground up, blocked on top of them.
 
 Rule 1: the two differ in lightness and in texture, not in colour alone, and every bar says in words
 what it is.
@@ -7,40 +7,50 @@ Rule 2: the drawing is stretched to the width that there is, so no text stands i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
+from gateway.attempts.daily import Day
 from gateway.attempts.store import Rollup
+
+K = TypeVar("K", bound=Hashable)
 
 WIDTH, HEIGHT = 720, 160
 MARKED = 15
 """Minutes between two times below the bars."""
+WEEK = 7
+"""Days between two dates below them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One minute (UTC seconds): where it stands, how high its parts are, and what they say."""
+    """One minute (UTC seconds) or day (2026-01-31): where it stands, its parts, what they say."""
 
-    at: float
     x: float
     width: float
     allowed_y: float
     allowed_height: float
     blocked_y: float
     blocked_height: float
-    text: str
+    allowed: int
+    blocked: int
+    text: str = ""
+    at: float = 0.0
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars; counts at their left, the greatest first; times below as UTC seconds."""
+    """Bars; counts at their left, the greatest first; times below as UTC seconds, or as days."""
 
     bars: tuple[Bar, ...]
     scale: tuple[int, ...]
-    times: tuple[float, ...]
     allowed: int
     blocked: int
+    times: tuple[float, ...] = ()
+    days: tuple[str, ...] = ()
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -53,32 +63,60 @@ def per_minute(rollups: Iterable[Rollup], until: float, minutes: int = 60) -> Ch
     for row in rollups:
         if row.minute in counts:
             counts[row.minute][row.verdict == "block"] += row.count
+    chart = _chart(starts, counts, _minute)
+    return replace(chart, times=tuple(float(start) for start in starts[::MARKED]))
+
+
+def per_day(days: Iterable[Day], last: date, length: int) -> Chart:
+    """A chart of the ``length`` days that end with ``last``."""
+    dates = [(last - timedelta(days=back)).isoformat() for back in reversed(range(length))]
+    counts = {day: [0, 0] for day in dates}
+    for found in days:
+        if found.date in counts:
+            counts[found.date][found.verdict == "block"] += found.count
+    marked = tuple(date.fromisoformat(day).strftime("%-d %b") for day in dates[::WEEK])
+    return replace(_chart(dates, counts, _day), days=marked)
+
+
+def _chart(keys: Sequence[K], counts: dict[K, list[int]], named: Callable[[K, Bar], Bar]) -> Chart:
+    """Bars in the order of their keys, of allowed and blocked calls each."""
     most = _round_up(max((sum(pair) for pair in counts.values()), default=0))
-    unit = HEIGHT / most
-    step = WIDTH / minutes
+    step = WIDTH / len(keys)
     bars = [
-        _bar(place * step, step, unit, start, *counts[start]) for place, start in enumerate(starts)
+        named(key, _bar(place * step, step, HEIGHT / most, *counts[key]))
+        for place, key in enumerate(keys)
     ]
     return Chart(
         bars=tuple(bars),
         scale=(most, most // 2, 0),
-        times=tuple(float(start) for start in starts[::MARKED]),
         allowed=sum(pair[0] for pair in counts.values()),
         blocked=sum(pair[1] for pair in counts.values()),
     )
 
 
-def _bar(x: float, step: float, unit: float, start: int, allowed: int, blocked: int) -> Bar:
+def _minute(start: int, bar: Bar) -> Bar:
     at = datetime.fromtimestamp(start, UTC).strftime("%H:%M")
+    return replace(bar, at=float(start), text=f"{at} UTC: {_words(bar)}")
+
+
+def _day(day: str, bar: Bar) -> Bar:
+    return replace(bar, day=day, text=f"{day}: {_words(bar)}")
+
+
+def _words(bar: Bar) -> str:
+    return f"{bar.allowed} allowed, {bar.blocked} blocked"
+
+
+def _bar(x: float, step: float, unit: float, allowed: int, blocked: int) -> Bar:
     return Bar(
-        at=float(start),
         x=round(x + step * 0.12, 2),
         width=round(step * 0.76, 2),
         allowed_y=round(HEIGHT - allowed * unit, 2),
         allowed_height=round(allowed * unit, 2),
         blocked_y=round(HEIGHT - (allowed + blocked) * unit, 2),
         blocked_height=round(blocked * unit, 2),
-        text=f"{at} UTC: {allowed} allowed, {blocked} blocked",
+        allowed=allowed,
+        blocked=blocked,
     )
 
 

@@ -68,7 +68,8 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of contacts. ``column`` has the numbers. ``columns`` are the names in the header.
+    """A page of contacts. ``column`` has the numbers, the cell ``place`` (from 0) of each row;
+    ``columns`` are the names in the header.
 
     ``next`` is the ``after`` to go on from, empty at the end. A page may have fewer contacts than
     were asked for, even none, before the end: only so many rows are looked at.
@@ -76,6 +77,7 @@ class Contacts(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[ContactView]
     column: str
+    place: int
     columns: list[str]
     next: str = ""
 
@@ -112,6 +114,7 @@ async def find_contacts(
     return Contacts(
         items=[_view(contact, page.column.place, whole=whole) for contact in page.contacts],
         column=page.column.name,
+        place=page.column.place,
         columns=[*page.column.names],
         next="" if page.next is None else str(page.next),
     )

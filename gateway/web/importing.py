@@ -34,6 +34,7 @@ LONGEST_WAIT = 660.0
 """Seconds for the gateway to compile in what was imported."""
 _LOOK = 0.2
 _DAYS = re.compile(r"([0-9]{1,5})d")
+_BEFORE = re.compile(r"\+[0-9]{0,4}")
 _NAME = 100
 
 Text = Annotated[str, Field(max_length=200)]
@@ -62,7 +63,7 @@ class ImportAsked(BaseModel):
         default=[], description="The column of the numbers, or WHAT=COLUMN for reason, expires"
     )
     before: str = Field(
-        default="", pattern=r"^(\+[0-9]{0,4})?$", description="Before numbers without + or 0"
+        default="", max_length=5, description="+ or +1, before numbers without + or 0"
     )
     reason: str = Field(default="", max_length=500)
     expires: str = Field(default="", max_length=40, description="2027-01-31, or 90d")
@@ -81,6 +82,13 @@ class ImportAsked(BaseModel):
             except OverflowError:
                 raise ValueError("is too late") from None
         return text.strip()
+
+    @field_validator("before")
+    @classmethod
+    def _check_before(cls, text: str) -> str:
+        if text and not _BEFORE.fullmatch(text):
+            raise ValueError("is + or + and a country code")
+        return text
 
     def options(self) -> Options:
         """The same for the readers of formats."""

@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 from fastapi import Request
+from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from gateway.web.context import Web
@@ -20,6 +22,8 @@ from gateway.web.problems import Problem
 
 _MEMORY = 2**20
 """Bytes of a file that need no disk; and what is written to one at once."""
+_TEXT = 4 * 2**20
+"""Bytes of a field."""
 _FORM = "multipart/form-data"
 _BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 
@@ -48,9 +52,12 @@ def taking(*media: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def sent(request: Request, web: Web) -> AsyncIterator[Sent]:
-    """What was sent, until the end of the context if it is not kept. Problem 422 for no file."""
-    found = await _received(request, web)
+async def sent(request: Request, web: Web, text: str = "") -> AsyncIterator[Sent]:
+    """What was sent, until the end of the context if it is not kept. Problem 422 for no file.
+
+    ``text`` is a field of the form that may have what the file would.
+    """
+    found = await _received(request, web, text)
     try:
         yield found
     finally:
@@ -58,9 +65,16 @@ async def sent(request: Request, web: Web) -> AsyncIterator[Sent]:
             await web.run(found.file.close)
 
 
-async def _received(request: Request, web: Web) -> Sent:
+def in_words(error: ValidationError) -> str:
+    """What is wrong with the fields of a form."""
+    return "; ".join(
+        f"{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+    )
+
+
+async def _received(request: Request, web: Web, text: str) -> Sent:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM:
-        return await _of_form(request)
+        return await _of_form(request, text)
     file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115
     try:
         await _copy(request, web, file)
@@ -70,8 +84,8 @@ async def _received(request: Request, web: Web) -> Sent:
     return Sent(file)
 
 
-async def _of_form(request: Request) -> Sent:
-    form = await request.form(max_files=1, max_fields=50)
+async def _of_form(request: Request, text: str) -> Sent:
+    form = await request.form(max_files=1, max_fields=50, max_part_size=_TEXT)
     fields: dict[str, list[str]] = {}
     found: UploadFile | None = None
     for name, value in form.multi_items():
@@ -79,9 +93,12 @@ async def _of_form(request: Request) -> Sent:
             found = value
         else:
             fields.setdefault(name, []).append(value)
-    if found is None or not (found.filename or found.size):
-        raise Problem(422, "choose a file: the form has none")
-    return Sent(found.file, found.filename or "", fields)
+    if found is not None and (found.filename or found.size):
+        return Sent(found.file, found.filename or "", fields)
+    written = fields.get(text, [""])[0]
+    if not written.strip():
+        raise Problem(422, "choose a file: the form has none", title="No file")
+    return Sent(BytesIO(written.encode()), "", fields)
 
 
 async def _copy(request: Request, web: Web, file: BinaryIO) -> None:

@@ -287,3 +287,33 @@ def test_a_form_without_a_file_is_a_problem(admin: httpx.Client) -> None:
 def test_nobody_is_answered_without_a_token(ask: Ask, method: str, path: str) -> None:
     assert ask().request(method, path).status_code == 401
     assert ask(Scope.SCREEN).request(method, path).status_code == 403
+
+
+def test_the_page_of_a_campaign_shows_what_the_api_does(ask: Ask, admin: httpx.Client) -> None:
+    html = {"Accept": "text/html"}
+    listed = admin.get("/campaigns", headers=html).text
+    assert "/campaigns/spring-sale" in listed
+    shown = admin.get("/campaigns/spring-sale", headers=html).text
+    assert [shown.count(f">{label}</span>") for label in dict.fromkeys(LABELS)] == [1, 2, 1, 1]
+    assert "Bob" in shown
+    masked = ask(Scope.READ).get("/campaigns/spring-sale", headers=html)
+    assert masked.status_code == 200
+    assert not [text for text in ("Bob", "612 99", "99 90 02", "6125512") if text in masked.text]
+    rows = admin.get("/campaigns/spring-sale/contacts", params={"only": "exception"}).text
+    assert ("Dora" in rows, "Bob" in rows) == (True, False)
+    assert admin.get("/campaigns/none", headers=html).status_code == 404
+    counted = admin.get("/campaigns/spring-sale/counts", headers=html).text
+    assert "5 contacts, numbers in column phone" in counted
+
+
+def test_the_page_takes_an_upload_and_removes_it(admin: httpx.Client, ask: Ask) -> None:
+    path, files = "/campaigns/autumn/contacts", {"file": ("a.csv", CONTACTS.encode())}
+    assert ask(Scope.READ).post(path, files=files).status_code == 403
+    assert admin.post(path, files=files).headers["hx-refresh"] == "true"
+    assert labels(admin.get(UPLOADED))[0] == "Clear"
+    bad = {"file": ("a.csv", b"name,colour\nAda,red\n")}
+    refused = admin.post(path, files=bad, headers={"Accept": "text/html", "HX-Request": "true"})
+    assert refused.status_code == 422
+    assert "column of it has telephone numbers" in refused.text
+    assert admin.post(f"{path}/remove").status_code == 204
+    assert admin.get(UPLOADED).status_code == 404

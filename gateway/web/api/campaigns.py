@@ -266,7 +266,7 @@ def _keep(file: BinaryIO, web: Web, campaign: Campaign, labels: Labels) -> Taken
             column = upload.keep(labels)
             return Taken(upload.size, column.name)
     except (BadRows, EntryError) as error:
-        raise Problem(422, f"these are no contacts: {error}") from None
+        raise Problem(422, str(error), title="These are no contacts") from None
     except OSError as error:
         raise StoreError(f"it could not be written: {error.strerror}") from None
 

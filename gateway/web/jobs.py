@@ -28,9 +28,10 @@ log = logging.getLogger("callgate.http")
 T = TypeVar("T")
 
 AT_ONCE = 2
-KEPT = 6
+KEPT = 8
 """Jobs that are remembered; of those that have ended the oldest is forgotten first."""
 NICENESS = 5
+_STOPPED = "the gateway was stopped meanwhile"
 _AGAIN = {"Retry-After": "10"}
 
 
@@ -76,9 +77,12 @@ class Job:
         self.said = said or self.said
 
     async def finished(self) -> None:
-        """Wait for its end; whoever goes away meanwhile does not end it."""
-        if self._task is not None:
+        """Wait for its end, which nobody hastens. ControlError when this process ends first."""
+        assert self._task is not None
+        try:
             await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            raise ControlError(_STOPPED) from None
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> None:
         self._task = asyncio.create_task(self._run(work))
@@ -87,7 +91,7 @@ class Job:
         try:
             self.outcome = await work
         except Stopped:
-            self._fail(ControlError("the gateway was stopped meanwhile"))
+            self._fail(ControlError(_STOPPED))
         except GatewayError as error:
             self._fail(error)
         except Exception as error:
@@ -150,6 +154,11 @@ class Jobs:
         """Do a part of a job that takes its time."""
         return asyncio.get_running_loop().run_in_executor(self._pool, work)
 
+    def drop(self, job: Job) -> None:
+        """Remember no more of a job that nobody will ask for."""
+        job.forget()
+        self._jobs.pop(job.id, None)
+
     def close(self) -> None:
         """Have every job end at its next step."""
         for job in self._jobs.values():
@@ -159,8 +168,7 @@ class Jobs:
     def _make_room(self) -> None:
         ended = [job for job in self._jobs.values() if not job.running]
         for job in ended[: max(0, len(self._jobs) - KEPT + 1)]:
-            job.forget()
-            del self._jobs[job.id]
+            self.drop(job)
 
 
 def _sees_all(who: Principal) -> bool:

@@ -317,3 +317,36 @@ def test_the_page_takes_an_upload_and_removes_it(admin: httpx.Client, ask: Ask) 
     assert "column of it has telephone numbers" in refused.text
     assert admin.post(f"{path}/remove").status_code == 204
     assert admin.get(UPLOADED).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/campaigns/%00/contacts"),
+        ("GET", "/v1/campaigns/..%2f..%2fetc/contacts.csv"),
+        ("PUT", "/v1/campaigns/..%2f..%2ftokens/contacts"),
+        ("DELETE", "/v1/campaigns/%2e%2e/contacts"),
+        ("GET", f"{NAMED}?search=%00"),
+        ("GET", f"{NAMED}?search=%ff%fe&only=clear"),
+        ("GET", f"{NAMED}?search=(%2B%D9%A1)"),
+        ("GET", f"{NAMED}?after=9999999999"),
+        ("GET", f"{NAMED}?after=%D9%A1"),
+        ("GET", f"{NAMED}.csv?column=%00"),
+        ("POST", "/v1/scrub?campaign=%00"),
+    ],
+)
+def test_hostile_names_and_searches_fail_nothing(
+    admin: httpx.Client, method: str, path: str
+) -> None:
+    answer = admin.request(method, path, content=b"\xff\n" if method != "GET" else None)
+    assert answer.status_code < 500, answer.text
+
+
+def test_a_broken_form_is_a_problem(admin: httpx.Client) -> None:
+    sent = {"Content-Type": "multipart/form-data; boundary=x"}
+    for body in (b"--x\r\n\r\n", b"nothing of the kind", b""):
+        answer = admin.post("/v1/scrub", content=body, headers=sent)
+        assert answer.status_code in (400, 422), body
+        assert answer.headers["content-type"] == "application/problem+json"
+    sent = {"Content-Type": "multipart/form-data"}
+    assert admin.post("/v1/scrub", content=b"x", headers=sent).status_code in (400, 422)

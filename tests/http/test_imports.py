@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.tokens import Scope
 from tests.browser.site import Site
-from tests.http.conftest import Ask
+from tests.http.conftest import TIMEOUT, Ask
 
 PATIENCE = 60.0
 ROWS = b"number,reason\n+33613000001,one\n+33613000002,two\n+33613000001,again\nnonsense,bad\n"
@@ -211,3 +212,39 @@ def test_an_upload_by_cookie_needs_the_secret_of_the_session(ask: Ask, site: Sit
     files = {"file": ("page.csv", ROWS)}
     assert browser.post("/blacklist/import", files=files).status_code == 403
     assert browser.post("/v1/import", files=files).status_code == 403
+
+
+def test_an_import_that_a_stop_ends_is_finished_by_another(tmp_path: Path) -> None:
+    body = "\n".join(f"+33616{n:06}" for n in range(40_000)).encode()
+    site = Site(tmp_path / "site")
+
+    def send() -> httpx.Response | None:
+        with httpx.Client(auth=("x", site.token), timeout=TIMEOUT, trust_env=False) as client:
+            try:
+                return client.post(f"{site.url}/v1/import", content=body)
+            except httpx.TransportError:
+                return None
+
+    site.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            begun = pool.submit(send)
+            deadline = time.monotonic() + PATIENCE
+            query, auth = {"digits": "33616"}, ("x", site.token)
+            while not httpx.get(
+                f"{site.url}/v1/entries", params=query, auth=auth, trust_env=False, timeout=TIMEOUT
+            ).json()["items"]:
+                assert time.monotonic() < deadline, "nothing was imported"
+            site.stop()
+            answer = begun.result(PATIENCE)
+        assert answer is None or answer.status_code in (200, 503)
+        assert "Traceback" not in site.output
+        site.start()
+        report = send()
+        assert report is not None
+        counts = report.json()
+        assert counts["added"] + counts["exists"] == 40_000
+        assert counts["exists"] >= 2000
+        assert counts["in_force"]
+    finally:
+        site.stop()

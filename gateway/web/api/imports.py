@@ -46,7 +46,7 @@ async def import_file(
         )
         found.keep()
     await job.finished()
-    job.forget()
+    web.jobs.drop(job)
     if job.fault:
         raise job.fault
     return reply(result_shown(job.outcome, who))

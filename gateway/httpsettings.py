@@ -31,7 +31,9 @@ class HttpSettings(Section):
     )
     session: Duration = Field(default=43200.0, description="How long a login to the pages lasts.")
     max_connections: Count = Field(
-        default=200, description="Connections served at a time; past it, requests get a 503."
+        default=200,
+        description="Connections served at a time; past it, one that "
+        "asks nothing is closed, else requests get a 503.",
     )
     max_upload: Size = Field(
         default=256 * 2**20, description="The largest file that may be uploaded."

@@ -16,6 +16,7 @@ import uvicorn
 from gateway import logs
 from gateway.control.server import program_version
 from gateway.web.app import create_app
+from gateway.web.connections import cut_off, overdue, protocol
 from gateway.web.context import Web
 from gateway.web.options import Options
 
@@ -23,8 +24,6 @@ log = logging.getLogger("callgate.http")
 
 LOOK = 1.0
 """Seconds between two looks for a parent that is gone and connections that say nothing."""
-SILENCE = 30.0
-"""Seconds that a connection may take for the head of its first or next request."""
 LAST = 3
 """Seconds that requests under way may take at the end."""
 
@@ -42,7 +41,8 @@ def main(argument: str) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=web.http.max_connections,
+            http=protocol(),
+            limit_concurrency=web.http.max_connections + 1,
             timeout_graceful_shutdown=LAST,
             lifespan="on",
             ws="none",
@@ -63,22 +63,11 @@ async def _serve(server: uvicorn.Server, listening: socket.socket, parent: int) 
 
 async def _watch(server: uvicorn.Server, parent: int) -> None:
     """End with the parent, and cut off whoever holds a connection without asking anything."""
-    since: dict[object, float] = {}
     while os.getppid() == parent:
-        now = time.monotonic()
-        idle = {one for one in server.server_state.connections if _is_idle(one)}
-        since = {one: since.get(one, now) for one in idle}
-        for one, began in since.items():
-            if now - began > SILENCE:
-                one.transport.abort()  # type: ignore[attr-defined]
+        for connection in overdue(server.server_state.connections, time.monotonic()):
+            cut_off(connection)
         await asyncio.sleep(LOOK)
     server.should_exit = True
-
-
-def _is_idle(connection: object) -> bool:
-    """Whether no request is being answered on a connection."""
-    cycle = getattr(connection, "cycle", None)
-    return cycle is None or cycle.response_complete
 
 
 if __name__ == "__main__":

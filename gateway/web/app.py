@@ -81,8 +81,9 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _wants_page(request: Request) -> bool:
-    path = request.url.path
-    return not path.startswith(api.PATHS) and "text/html" in request.headers.get("accept", "")
+    headers = request.headers
+    shown = "text/html" in headers.get("accept", "") or "hx-request" in headers
+    return shown and not request.url.path.startswith(api.PATHS)
 
 
 def _to_login(request: Request) -> Response:

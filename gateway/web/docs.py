@@ -33,9 +33,10 @@ _PAGE = """<!doctype html>
 <title>Callgate API</title>
 <link rel="icon" href="/static/icon.svg">
 <link rel="stylesheet" href="/static/vendor/swagger-ui.css">
+<link rel="stylesheet" href="/static/docs.css">
 </head>
 <body>
-<main id="swagger"></main>
+<div id="swagger"></div>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>
 <script src="/static/docs.js"></script>
 </body>

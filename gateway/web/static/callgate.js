@@ -115,8 +115,9 @@ document.addEventListener("entries-changed", (event) => {
   document.getElementById("number").focus();
 });
 
-// Whoever is asked back answers at once; Escape is no.
-document.addEventListener("htmx:afterSwap", (event) => {
+// Whoever is asked back answers at once, Escape is no. (htmx settles without delay, see base.html:
+// what it puts in must answer to the very next key.)
+document.addEventListener("htmx:afterSettle", (event) => {
   event.detail.target?.querySelector?.("[role=alertdialog]")?.focus();
 });
 document.addEventListener("input", (event) => {

@@ -114,3 +114,4 @@ bench: $(VENV)/.dev bench/.venv/.done ## what a call costs, as ratios against pe
 	@$(PY) -m bench.decision
 	@$(PY) -m bench.fastagi
 	@$(PY) -m bench.esl
+	@$(PY) -m bench.http

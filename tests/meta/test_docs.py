@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
@@ -37,7 +39,20 @@ from tests.support.documents import DOCUMENTS, ROOT, Block, Example, blocks, exa
 TEXT = "\n".join(document.read_text() for document in DOCUMENTS)
 LIVE = {"probe", "status", "metrics", "reload", "doctor"}
 """Commands whose examples want a running gateway."""
-SHOWN_ADDRESS = "127.0.0.1:4573"
+SHOWN_ADDRESSES = ("127.0.0.1:4573", "127.0.0.1:8080")
+"""Where documents say that FastAGI and HTTP are; the tests have them on ports that are free."""
+
+
+PATIENCE = 60.0
+
+
+def free_addresses() -> list[str]:
+    """As many as documents show, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in SHOWN_ADDRESSES]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
 def relative(path: Path) -> str:
@@ -50,13 +65,12 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         shutil.copytree(ROOT / "config", folder / "config")
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.addresses = dict(zip(SHOWN_ADDRESSES, free_addresses(), strict=True))
         settings = folder / "config/callgate.yaml"
         text = settings.read_text()
-        assert SHOWN_ADDRESS in text
-        text = text.replace(SHOWN_ADDRESS, self.address)
+        for shown, real in self.addresses.items():
+            assert shown in text
+            text = text.replace(shown, real)
         settings.write_text(text.replace("127.0.0.1:8084", "127.0.0.1:0"))
         command = folder / "bin/callgate"
         command.parent.mkdir()
@@ -82,7 +96,10 @@ class Machine:
             check=False,
             timeout=60,
         )
-        return result.stdout.replace(self.address, SHOWN_ADDRESS)
+        printed = result.stdout
+        for shown, real in self.addresses.items():
+            printed = printed.replace(real, shown)
+        return printed
 
     def serve(self) -> None:
         self.gateway = subprocess.Popen(
@@ -92,12 +109,21 @@ class Machine:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(200):
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
             assert self.gateway.poll() is None, "the gateway did not start"
-            if "answers in" in self.run("callgate probe"):
-                return
+            assert time.monotonic() < deadline, "the gateway does not answer"
             time.sleep(0.05)
-        pytest.fail("the gateway does not answer")
+
+    def _answers(self) -> bool:
+        """Whether both FastAGI and the HTTP side do."""
+        if "answers in" not in self.run("callgate probe"):
+            return False
+        url = f"http://{self.addresses[SHOWN_ADDRESSES[1]]}/healthz"
+        try:
+            return httpx.get(url, trust_env=False, timeout=PATIENCE).is_success
+        except httpx.TransportError:
+            return False
 
     def stop(self) -> None:
         if self.gateway:

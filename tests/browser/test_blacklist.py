@@ -153,6 +153,21 @@ async def test_an_entry_is_edited_removed_and_put_back(
     await expect(told).to_be_empty()
 
 
+async def test_only_the_last_change_is_told(page: Page, site: Site) -> None:
+    await visit(page, site, "/blacklist")
+    await field(page).fill("+33612600001")
+    await field(page).press("Enter")
+    said, told = page.locator("#said"), page.locator("#told")
+    await expect(said).to_contain_text(FORCE)
+    await row(page, "+33 6 12 60 00 01").get_by_role("button", name="Remove").click()
+    await expect(told).to_contain_text("is removed")
+    await expect(said).to_be_empty()
+    await field(page).fill("+33612600002")
+    await field(page).press("Enter")
+    await expect(said).to_contain_text(FORCE)
+    await expect(told).to_be_empty()
+
+
 async def test_the_audit_says_who_and_takes_a_change_back(
     page: Page, site: Site, client: httpx.Client
 ) -> None:

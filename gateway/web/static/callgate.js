@@ -108,6 +108,8 @@ document.addEventListener("entries-changed", (event) => {
   event.target.closest?.("dialog")?.close();
   const form = document.getElementById("add-form");
   const mine = event.target === form || event.target.closest?.("#said [role=alertdialog]");
+  const before = document.getElementById(mine ? "told" : "said"); // what is told there is over
+  if (before && !before.contains(event.target)) before.replaceChildren();
   if (!form || !mine) return;
   form.reset();
   document.getElementById("number").value = "";

@@ -58,7 +58,7 @@ class Watcher:
 
     async def take(self) -> list[Attempt]:
         """What has arrived since; empty after a heartbeat's time without news."""
-        if not self._waiting:
+        if not self._waiting and not self.gap:
             self._news.clear()
             try:
                 async with asyncio.timeout(HEARTBEAT):

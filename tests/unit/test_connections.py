@@ -213,8 +213,11 @@ async def test_a_head_is_refused_in_words_to_whoever_stops_to_listen(server: Ser
 async def test_trailers_have_a_bound_too(server: Server) -> None:
     reader, writer = await server.peer()
     writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
-    for _ in range(2 * HEAD // 1000):
-        writer.write(b"x: " + b"a" * 1000 + b"\r\n")
+    async with asyncio.timeout(LONG):
+        with suppress(ConnectionError):
+            for _ in range(100):  # one reading may have the head and much of what follows it
+                writer.write((b"x: " + b"a" * 1000 + b"\r\n") * 64)
+                await writer.drain()
     assert await is_refused(reader)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import Page
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
-SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+Scheme = Literal["dark", "light"]
+SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 """The one that every page is opened in comes last."""
 
 # Colours that fade from one scheme to the other are measured when they have arrived.
@@ -25,15 +26,17 @@ _ARRIVED = """async () => {
 }"""
 
 
-async def each_scheme(page: Page) -> AsyncIterator[str]:
+async def each_scheme(page: Page, schemes: Sequence[Scheme] = SCHEMES) -> AsyncIterator[str]:
     """Shows the page dark, then light, as someone's system would ask for it."""
-    for scheme in SCHEMES:
+    for scheme in schemes:
         await page.emulate_media(color_scheme=scheme)
         await page.evaluate(_ARRIVED)
         yield scheme
 
 
-async def assert_accessible(page: Page, *, but: Iterable[str] = ()) -> None:
+async def assert_accessible(
+    page: Page, *, schemes: Sequence[Scheme] = SCHEMES, but: Iterable[str] = ()
+) -> None:
     """Raises AssertionError with what axe finds, dark and light: rule, element, remedy.
 
     ``but`` are rules that others' markup breaks.
@@ -42,7 +45,7 @@ async def assert_accessible(page: Page, *, but: Iterable[str] = ()) -> None:
     options = {"resultTypes": ["violations"], "rules": rules}
     found = [
         line
-        async for scheme in each_scheme(page)
+        async for scheme in each_scheme(page, schemes)
         for violation in (await Axe().run(page, options=options)).response["violations"]
         for line in _told(scheme, violation)
     ]

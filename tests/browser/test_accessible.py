@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.looks import assert_accessible, keep
+from tests.browser.looks import assert_accessible, keep, picture
 from tests.browser.site import Site
 from tests.browser.visits import Past, add, await_attempt, client_of, running_site, visit
 from tests.browser.watch import Watch
 
-WIDTHS = {"wide": 1280, "narrow": 390}
+WIDE, NARROW = 1280, 390
+"""Pixels."""
 MINUTE = 60.0
 
 
@@ -128,12 +129,18 @@ async def check_width(page: Page, width: int) -> None:
 
 
 async def look(page: Page, name: str) -> None:
-    """Hold the page to axe and to its width, at each width, and keep it."""
-    for word, width in WIDTHS.items():
-        await page.set_viewport_size({"width": width, "height": 800})
-        await assert_accessible(page)
-        await check_width(page, width)
-        await keep(page, f"{name}-{word}")
+    """Hold the page to axe and to its width, at each width, and keep it.
+
+    Dark is looked at in one width: colours do not change with it, and axe takes its time.
+    """
+    await page.set_viewport_size({"width": WIDE, "height": 800})
+    await assert_accessible(page)
+    await check_width(page, WIDE)
+    await keep(page, f"{name}-wide")
+    await page.set_viewport_size({"width": NARROW, "height": 800})
+    await assert_accessible(page, schemes=["light"])
+    await check_width(page, NARROW)
+    await picture(page, f"{name}-narrow")
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -168,5 +175,5 @@ async def test_the_documentation_of_the_api_is_accessible(page: Page, empty: Sit
     await expect(page.get_by_text("/v1/entries/preview", exact=False).first).to_be_visible()
     await assert_accessible(page, but=SWAGGERS_OWN)
     await keep(page, "docs")
-    await page.set_viewport_size({"width": 390, "height": 800})
-    await check_width(page, 390)
+    await page.set_viewport_size({"width": NARROW, "height": 800})
+    await check_width(page, NARROW)

@@ -96,9 +96,9 @@ async def find_contacts(
     """A page of a campaign's contacts as somebody may see them. Problem 404 where it has none.
 
     ``search`` is a part of a cell, or of a number however it is written. Problem 403 for whoever
-    may not see what it is searched in.
+    may not see what it is searched in, or chooses another column to be shown.
     """
-    if search and not who.may(Scope.NUMBERS):
+    if (search or column) and not who.may(Scope.NUMBERS):
         raise Problem(403, f"the token {who.name!r} lacks the scope {Scope.NUMBERS}")
     path = path_of(web, campaign)
     policy = await web.policy()
@@ -150,7 +150,7 @@ def _view(contact: Contact, place: int, *, whole: bool) -> ContactView:
     number = contact.cells[place] if place < len(contact.cells) else ""
     return ContactView(
         row=contact.row,
-        number=number if whole else masked(number),
+        number=number if whole else masked(found.e164),
         e164=found.e164 if whole else masked(found.e164),
         label=found.label,
         kind=kind_of(found),

@@ -9,9 +9,14 @@ import msgspec
 
 from gateway.attempts.model import Attempt
 from gateway.entries import ManagedEntry
+from gateway.tokens import Scope
+from gateway.web.problems import Problem
+from gateway.web.sessions import Principal
 
 SHOWN = 3
 _DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"\d{7,}")
+"""In words: what has so many digits may be somebody's number."""
 _PARTIES = ("caller", "caller_e164", "callee", "callee_e164", "caller_name")
 
 
@@ -19,6 +24,19 @@ def masked(text: str) -> str:
     """The text with only its last three digits left: ``+33162000123`` is ``+********123``."""
     hidden = max(0, len(_DIGIT.findall(text)) - SHOWN)
     return _DIGIT.sub("*", text, count=hidden) if hidden else text
+
+
+def masked_words(text: str) -> str:
+    """A sentence, or an entry that may be of any kind, with every number in it masked."""
+    return _NUMBER.sub(lambda found: masked(found[0]), text)
+
+
+def check_sees(who: Principal, *texts: str) -> None:
+    """Who may not see numbers finds nothing by their digits either, or would guess them one by one.
+    Problem 403.
+    """
+    if not who.may(Scope.NUMBERS) and any(map(_DIGIT.search, texts)):
+        raise Problem(403, f"the token {who.name!r} lacks the scope {Scope.NUMBERS}")
 
 
 def masked_attempt(attempt: Attempt) -> Attempt:

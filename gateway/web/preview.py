@@ -5,6 +5,7 @@ what the past 30 days say.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +20,7 @@ from gateway.review.overlap import Overlap, Some
 from gateway.review.past import Example
 from gateway.tokens import Scope
 from gateway.web.context import Web
-from gateway.web.masking import masked
+from gateway.web.masking import masked, masked_words
 from gateway.web.sessions import Principal
 
 PAST = 30 * 86400.0
@@ -116,13 +117,31 @@ async def preview(web: Web, asked: Asked, *, past: bool = True) -> Preview:
 
 
 def preview_shown(found: Preview, who: Principal) -> Preview:
-    """A preview as somebody may see it: whoever typed a number knows it, not those who called."""
-    if found.impact is None or who.may(Scope.NUMBERS):
+    """A preview as somebody may see it: whoever typed a number knows it, not those who called, nor
+    those that the entry covers.
+    """
+    if who.may(Scope.NUMBERS):
         return found
-    examples = [_masked(item) for item in found.impact.examples]
-    return msgspec.structs.replace(
-        found, impact=msgspec.structs.replace(found.impact, examples=examples)
-    )
+    impact = found.impact
+    if impact is not None:
+        impact = msgspec.structs.replace(
+            impact,
+            examples=[_masked(item) for item in impact.examples],
+            exceptions=_shadows_masked(impact.exceptions),
+            redundant=_shadows_masked(impact.redundant),
+        )
+    return msgspec.structs.replace(found, covers=covers_shown(found.covers, who), impact=impact)
+
+
+def covers_shown(covers: Iterable[Covered], who: Principal) -> tuple[Covered, ...]:
+    """What an entry covers, in words that somebody may see."""
+    if who.may(Scope.NUMBERS):
+        return tuple(covers)
+    return tuple(replace(item, text=masked_words(item.text)) for item in covers)
+
+
+def _shadows_masked(found: Shadowed) -> Shadowed:
+    return Shadowed(found.total, [masked_words(text) for text in found.examples])
 
 
 def _masked(example: Example) -> Example:

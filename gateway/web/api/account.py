@@ -75,7 +75,7 @@ async def add(web: Parts, who: Writer, wanted: Numbers) -> Response:
     """Add numbers and prefixes, all or none. What is there already stays as it is."""
     asked = [Asked(number=number) for number in _checked(wanted)]
     request = messages.Add(entries=asked, forced=True, who=who.name, source="account")
-    await _change(web, request)
+    await _change(web, request, who)
     return reply(True)
 
 
@@ -83,7 +83,7 @@ async def add(web: Parts, who: Writer, wanted: Numbers) -> Response:
 async def remove(web: Parts, who: Writer, wanted: Numbers) -> Response:
     """Remove numbers and prefixes, all or none. What is not there is no error."""
     asked = [Asked(number=number) for number in _checked(wanted)]
-    await _change(web, messages.Remove(entries=asked, who=who.name, source="account"))
+    await _change(web, messages.Remove(entries=asked, who=who.name, source="account"), who)
     return reply(True)
 
 
@@ -119,9 +119,9 @@ def _long(numbers: list[str]) -> list[str]:
     return [number for number in numbers if len(number) > LONGEST]
 
 
-async def _change(web: Web, request: messages.AnyRequest) -> None:
+async def _change(web: Web, request: messages.AnyRequest, who: Principal) -> None:
     try:
-        await changed(web, request)
+        await changed(web, request, who)
     except (EntryError, ControlRefused) as error:
         raise _invalid(str(error)) from error
 

@@ -16,7 +16,7 @@ from gateway.attempts.query import AttemptFilter
 from gateway.attempts.steps import steps
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
-from gateway.web.masking import masked_attempt
+from gateway.web.masking import check_sees, masked_attempt, masked_words
 from gateway.web.problems import Problem
 from gateway.web.replies import Page, reply, returns, returns_text
 from gateway.web.security import allowed
@@ -85,6 +85,7 @@ async def attempts(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
 ) -> Response:
     """Attempts, newest first."""
+    check_filter(asked, who)
     found = await web.read(lambda store: store.query(asked, limit=limit, before=after or None))
     following = found[-1].id if len(found) == limit else ""
     return reply(Page([shown(item, who) for item in found], following))
@@ -109,6 +110,7 @@ async def stream(
 @router.get(".csv", **returns_text("text/csv", what="The fields of an attempt, one a line"))
 async def export(web: Parts, who: Reader, asked: Wanted) -> Response:
     """All attempts that are wanted, newest first, as a file."""
+    check_filter(asked, who)
     headers = {"Content-Disposition": 'attachment; filename="attempts.csv"'}
     return StreamingResponse(_csv(web, who, asked), media_type="text/csv", headers=headers)
 
@@ -121,6 +123,13 @@ async def attempt(web: Parts, who: Reader, attempt_id: str) -> Response:
         raise Problem(404, "there is no such attempt (any more)")
     seen = shown(found, who)
     return reply(AttemptView(seen, [*steps(seen)]))
+
+
+def check_filter(asked: AttemptFilter, who: Principal) -> None:
+    """Problem 403 for whoever may not see the numbers that are asked for."""
+    check_sees(who, asked.number, asked.prefix)
+    if masked_words(asked.entry) != asked.entry:
+        check_sees(who, asked.entry)
 
 
 def shown(found: Attempt, who: Principal) -> Attempt:

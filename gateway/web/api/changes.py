@@ -13,7 +13,7 @@ from gateway.entries.search import ChangeFilter
 from gateway.tokens import Scope
 from gateway.web.api.entries import check_admin
 from gateway.web.context import Web, web_of
-from gateway.web.masking import masked_entry
+from gateway.web.masking import check_sees, masked_entry, masked_words
 from gateway.web.problems import Problem
 from gateway.web.replies import Page, reply, returns
 from gateway.web.security import allowed
@@ -40,6 +40,7 @@ async def changes(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
 ) -> Response:
     """Changes, newest first."""
+    check_sees(who, digits)
     wanted = ChangeFilter(who=by, list=list, digits=digits, op=op)
     before = min(int(after or 0), 2**63 - 1)
     page = await web.run(lambda: web.entries.search_changes(wanted, before=before, limit=limit))
@@ -51,7 +52,7 @@ async def changes(
 async def undo(web: Parts, who: Writer, rev: Rev) -> Response:
     """Put back what a change found, if nothing has touched its entry since."""
     await check_undo(web, who, rev)
-    return reply(await undone(web, who, rev))
+    return reply(_applied_shown(await undone(web, who, rev), who))
 
 
 async def check_undo(web: Web, who: Principal, rev: int) -> None:
@@ -75,4 +76,11 @@ def change_shown(change: Change, who: Principal) -> Change:
     if who.may(Scope.NUMBERS):
         return change
     before, after = (masked_entry(item) if item else None for item in (change.before, change.after))
-    return msgspec.structs.replace(change, before=before, after=after)
+    covered = masked_words(change.covered)
+    return msgspec.structs.replace(change, before=before, after=after, covered=covered)
+
+
+def _applied_shown(found: Applied, who: Principal) -> Applied:
+    if found.entry is None or who.may(Scope.NUMBERS):
+        return found
+    return msgspec.structs.replace(found, entry=masked_entry(found.entry))

@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.control import messages
 from gateway.entries import Asked, ManagedEntry, export_yaml
+from gateway.entries.guard import NeedsConfirmation
 from gateway.entries.search import EntryFilter
 from gateway.numbers import Kind, read
 from gateway.policy.model import MANAGED_LIST, Action, EntryKind, Policy
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
 from gateway.web.entryviews import Cursor, EntryView, covering, entry_shown, find, managed_view
-from gateway.web.preview import Preview, preview, preview_shown
+from gateway.web.masking import check_sees, masked, masked_entry, masked_words
+from gateway.web.preview import Preview, covers_shown, preview, preview_shown
 from gateway.web.problems import Problem
 from gateway.web.replies import Page, reply, returns, returns_text
 from gateway.web.security import allowed
@@ -108,6 +110,7 @@ async def entries(
         found = await web.run(lambda: covering(*_digits(covers, policy), policy, web.entries))
         kept = [item for item in found if list in ("", item.list) and _of(item, origin)]
         return reply(Page([entry_shown(item, who) for item in kept]))
+    check_sees(who, digits, text)
     wanted = EntryFilter(list=list, digits=digits, text=text)
     cursor = Cursor.parse(after)
     page, following = await web.run(
@@ -125,7 +128,7 @@ async def add(web: Parts, who: Writer, wanted: NewEntry) -> Response:
     """
     await check_admin(web, who, [wanted.list])
     request = messages.Add(entries=[wanted.asked()], who=who.name, source=who.source)
-    return reply((await changed(web, request))[0])
+    return reply(outcome_shown((await changed(web, request, who))[0], who))
 
 
 @router.post("/preview", **returns(Preview, 422))
@@ -145,7 +148,8 @@ async def add_many(
     """Add up to 1000 entries, all or none."""
     await check_admin(web, who, [item.list for item in wanted])
     asked = [item.asked() for item in wanted]
-    return reply(await changed(web, messages.Add(entries=asked, who=who.name, source=who.source)))
+    request = messages.Add(entries=asked, who=who.name, source=who.source)
+    return reply([outcome_shown(item, who) for item in await changed(web, request, who)])
 
 
 @router.get("/{entry_id}", **returns(EntryView, 404))
@@ -168,7 +172,7 @@ async def edit(web: Parts, who: Writer, entry_id: Id, wanted: Edited) -> Respons
         expires=wanted.expires,
     )
     request = messages.Edit(entries=[asked], who=who.name, source=who.source)
-    return reply((await changed(web, request))[0])
+    return reply(outcome_shown((await changed(web, request, who))[0], who))
 
 
 @router.delete("/{entry_id}", **returns(Outcome, 403, 404))
@@ -177,7 +181,7 @@ async def remove(web: Parts, who: Writer, entry_id: Id) -> Response:
     found = await managed(web, entry_id)
     await check_admin(web, who, [found.list])
     request = messages.Remove(ids=[entry_id], who=who.name, source=who.source)
-    return reply((await changed(web, request))[0])
+    return reply(outcome_shown((await changed(web, request, who))[0], who))
 
 
 @router.get(
@@ -202,10 +206,22 @@ async def managed(web: Web, entry_id: int) -> ManagedEntry:
     return found[0]
 
 
-async def changed(web: Web, request: messages.AnyRequest) -> list[Outcome]:
+async def changed(web: Web, request: messages.AnyRequest, who: Principal) -> list[Outcome]:
     """Have the gateway make changes. NeedsConfirmation, or ControlRefused where it will not."""
-    answer: list[dict[str, Any]] = await web.control.request(request)
+    try:
+        answer: list[dict[str, Any]] = await web.control.request(request)
+    except NeedsConfirmation as error:
+        raise NeedsConfirmation(covers_shown(error.covers, who)) from None
     return msgspec.convert(answer, list[Outcome])
+
+
+def outcome_shown(found: Outcome, who: Principal) -> Outcome:
+    """What became of a change as somebody may see it: who names an entry by its id learns none."""
+    if who.may(Scope.NUMBERS) or not found.kind.exact:
+        return found
+    entry = masked_entry(found.entry) if found.entry else None
+    digits, warning = masked(found.digits), masked_words(found.warning)
+    return msgspec.structs.replace(found, digits=digits, entry=entry, warning=warning)
 
 
 async def check_admin(web: Web, who: Principal, names: list[str]) -> None:

@@ -17,7 +17,7 @@ from gateway.policy.explain import Explanation, explain
 from gateway.policy.model import Action, Policy, Reason
 from gateway.review.past import call_of
 from gateway.tokens import Scope
-from gateway.web.api.attempts import shown, wanted
+from gateway.web.api.attempts import check_filter, shown, wanted
 from gateway.web.pages.kit import Parts, Viewer, render
 from gateway.web.problems import Problem
 from gateway.web.sessions import Principal
@@ -82,6 +82,7 @@ async def one(request: Request, web: Parts, who: Viewer, attempt_id: str) -> Res
 
 
 async def _rows(web: Parts, who: Principal, asked: AttemptFilter, after: str) -> dict[str, Any]:
+    check_filter(asked, who)
     found = await web.read(lambda store: store.query(asked, limit=ROWS, before=after or None))
     following = found[-1].id if len(found) == ROWS else ""
     return {

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from gateway.entries import Op
 from gateway.entries.search import ChangeFilter
 from gateway.web.api.changes import change_shown
+from gateway.web.masking import check_sees
 from gateway.web.pages.kit import Parts, Viewer, render
 from gateway.web.sessions import Principal
 
@@ -32,6 +33,7 @@ async def page(
     """The page; only its rows where a script asks for those."""
     policy = await web.policy()
     digits = "".join(sign for sign in number if sign.isascii() and sign.isdigit())[:15]
+    check_sees(who, digits)
     wanted = ChangeFilter(
         who=by, list=list, digits=digits, op=Op(op) if op in {item.value for item in Op} else None
     )

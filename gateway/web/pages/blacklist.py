@@ -15,9 +15,10 @@ from gateway.errors import ControlRefused, EntryError, GatewayError
 from gateway.numbers import Kind, read
 from gateway.policy.model import MANAGED_LIST, EntryKind, Policy
 from gateway.tokens import Scope
-from gateway.web.api.changes import check_undo, undone
-from gateway.web.api.entries import Outcome, changed, check_admin, managed
+from gateway.web.api.changes import Rev, check_undo, undone
+from gateway.web.api.entries import Id, Outcome, changed, check_admin, managed
 from gateway.web.entryviews import Cursor, covering, entry_shown, find, managed_view
+from gateway.web.masking import check_sees
 from gateway.web.pages.kit import Editor, Parts, Viewer, render
 from gateway.web.preview import preview, preview_shown
 from gateway.web.sessions import Principal
@@ -111,7 +112,7 @@ async def add(
     )
     try:
         request_ = messages.Add(entries=[asked], who=who.name, source=who.source)
-        outcome = (await changed(web, request_))[0]
+        outcome = (await changed(web, request_, who))[0]
     except NeedsConfirmation as error:
         found = preview_shown(await preview(web, asked), who)
         return render(
@@ -123,17 +124,17 @@ async def add(
 
 
 @router.post("/{entry_id}/remove")
-async def remove(request: Request, web: Parts, who: Editor, entry_id: int) -> Response:
+async def remove(request: Request, web: Parts, who: Editor, entry_id: Id) -> Response:
     """Take an entry away; the answer offers to put it back."""
     found = await managed(web, entry_id)
     await check_admin(web, who, [found.list])
     asked = messages.Remove(ids=[entry_id], who=who.name, source=who.source)
-    return await _done(request, web, (await changed(web, asked))[0])
+    return await _done(request, web, (await changed(web, asked, who))[0])
 
 
 @router.post("/{entry_id}/edit")
 async def edit(
-    request: Request, web: Parts, who: Editor, entry_id: int, reason: Text = "", expires: Text = ""
+    request: Request, web: Parts, who: Editor, entry_id: Id, reason: Text = "", expires: Text = ""
 ) -> Response:
     """Replace reason and expiry."""
     found = await managed(web, entry_id)
@@ -147,7 +148,7 @@ async def edit(
     )
     try:
         request_ = messages.Edit(entries=[asked], who=who.name, source=who.source)
-        outcome = (await changed(web, request_))[0]
+        outcome = (await changed(web, request_, who))[0]
     except (ControlRefused, EntryError) as error:
         response = render(request, "parts/refused.html", error=str(error))
         response.headers["HX-Retarget"] = f"#edit-said-{entry_id}"
@@ -156,7 +157,7 @@ async def edit(
 
 
 @router.post("/undo/{rev}")
-async def undo(request: Request, web: Parts, who: Editor, rev: int) -> Response:
+async def undo(request: Request, web: Parts, who: Editor, rev: Rev) -> Response:
     """Take a change back."""
     await check_undo(web, who, rev)
     try:
@@ -195,6 +196,7 @@ async def _rows(
         found = await web.run(lambda: covering(number, False, policy, web.entries))
         rows = [view for view in found if list in ("", view.list)]
         return _shown(rows, "", who, q, list, covered=True)
+    check_sees(who, wanted)
     if digits:
         filter = EntryFilter(list=list, digits=digits)
     else:

@@ -6,6 +6,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 CONFIG ?= config/callgate.yaml
 PYTEST ?=
+# Tests wait for PBXs and browsers more than they compute: two at a time, each file in one process.
+JOBS   ?= 2
 
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
@@ -45,7 +47,7 @@ run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
 
 test: $(VENV)/.dev asterisk browser oracle ## every check and every test, on a real Asterisk where one can be had
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 check: $(VENV)/.dev lint ## style, types, layers and unit tests, in under a minute
 	@$(PY) -m pytest -q -n auto --dist worksteal tests/meta/test_layers.py tests/meta/test_files.py tests/unit

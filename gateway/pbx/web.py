@@ -13,8 +13,10 @@ plus: it is read as the URL of FastAGI is (gateway/pbx/asterisk.py).
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -26,9 +28,7 @@ from gateway.pbx.request import Refused, ScreenRequest, has_control, scope
 from gateway.policy.model import Verdict
 
 MAX_TEXT: Final = 1024
-"""Characters of one fact in a JSON body."""
-
-_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+"""Characters of one fact in a JSON body; a caller chooses how long his name is."""
 
 
 class BadBody(GatewayError):
@@ -42,17 +42,17 @@ class Facts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     direction: Direction
-    caller: _Text
-    callee: _Text
-    trunk: _Text = ""
-    campaign: _Text = ""
-    extension: _Text = ""
+    caller: str
+    callee: str
+    trunk: str = ""
+    campaign: str = ""
+    extension: str = ""
     presentation: Presentation = Presentation.ALLOWED
-    channel_id: _Text = ""
-    linked_id: _Text = ""
-    caller_name: _Text = ""
-    attestation: _Text = ""
-    pbx: _Text = ""
+    channel_id: str = ""
+    linked_id: str = ""
+    caller_name: str = ""
+    attestation: str = ""
+    pbx: str = ""
     report: bool = False
 
 
@@ -103,21 +103,47 @@ FORM: Final = (*_FIXED, *_OPTIONS, "channel_id", "call")
 _CHOICES: Final = {"direction": ("inbound", "outbound"), "mode": ("", "report")}
 _PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F)))
 
-_facts = msgspec.json.Decoder(Facts)
+_lone_surrogates: Final = re.compile("[\ud800-\udfff]").sub
+"""What JSON can write and UTF-8 cannot: some programs escape bytes that are no UTF-8 so."""
 
 
 def read_json(body: bytes, *, at: float) -> ScreenRequest | Refused:
     """The call that a JSON body describes. Raises BadBody."""
     try:
-        facts = _facts.decode(body.decode("utf-8", "replace"))
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise BadBody(str(error)) from None
-    texts = {name: getattr(facts, name) for name in _CALL_TEXTS}
-    texts |= {"trunk": scope(facts.trunk), "campaign": scope(facts.campaign)}
+        facts, twice = _facts(body.decode("utf-8", "replace"))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadBody(_lone_surrogates("\ufffd", str(error))) from None
+    whole = {name: getattr(facts, name) for name in _CALL_TEXTS}
+    whole |= {"trunk": scope(facts.trunk), "campaign": scope(facts.campaign)}
+    texts = {name: text[:MAX_TEXT] for name, text in whole.items()}
     call = Call(direction=facts.direction, presentation=facts.presentation, at=at, **texts)
     if unreadable := next((name for name in _CALL_TEXTS if _unreadable(name, texts[name])), ""):
         return Refused(f"a control character or bytes that are not UTF-8 in {unreadable}", call)
+    if twice:
+        return Refused("a field that is given twice", call)
+    if long := next((name for name in _CALL_TEXTS if whole[name] != getattr(call, name)), ""):
+        return Refused(f"more than {MAX_TEXT} characters in {long}", call)
     return ScreenRequest(call, report=facts.report)
+
+
+def _facts(text: str) -> tuple[Facts, bool]:
+    """The body, and whether any field of it is given twice: then a text may have been put into it
+    unescaped, and which of the two is true nobody knows. MsgspecError, ValueError.
+    """
+    twice = False
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        found = dict(pairs)
+        twice = twice or len(found) < len(pairs)
+        for name, value in found.items():
+            if isinstance(value, str):
+                found[name] = _lone_surrogates("\ufffd", value)
+        return found
+
+    # Not strict: a control character that was not escaped is for us to refuse.
+    body = json.loads(text, object_pairs_hook=once, strict=False)
+    return msgspec.convert(body, Facts), twice
 
 
 def _unreadable(name: str, text: str) -> bool:

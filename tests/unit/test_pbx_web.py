@@ -94,12 +94,19 @@ def test_a_party_without_a_number_is_legal_and_said_so() -> None:
         json_of(caller=None),
         json_of(presentation="hidden"),
         json_of(report="yes"),
-        json_of(caller="1" * (MAX_TEXT + 1)),
     ],
 )
 def test_json_that_describes_no_call_is_no_decision(body: bytes) -> None:
     with pytest.raises(BadBody):
         read_json(body, at=AT)
+
+
+@pytest.mark.parametrize("field", ["caller", "callee", "trunk", "caller_name", "channel_id"])
+def test_a_text_that_is_too_long_is_hostile_and_recorded_as_far_as_it_may_be(field: str) -> None:
+    found = refusal(read_json(json_of(**{field: "1" * (MAX_TEXT + 1)}), at=AT))
+    assert found.why == f"more than {MAX_TEXT} characters in {field}"
+    assert getattr(found.call, field) == "1" * MAX_TEXT
+    assert screened(read_json(json_of(**{field: "1" * MAX_TEXT}), at=AT))
 
 
 @pytest.mark.parametrize("field", ["caller", "callee", "trunk", "caller_name", "channel_id"])

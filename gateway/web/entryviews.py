@@ -45,7 +45,7 @@ class Cursor(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Cursor:
         """Of ``m123`` or ``f45``; anything else is the beginning."""
-        number = int(text[1:]) if text[1:].isdigit() and len(text) < 20 else -1
+        number = int(text[1:]) if text[1:].isdecimal() and text.isascii() and len(text) < 20 else -1
         if text.startswith("m") and number > 0:
             return cls(number, -1)
         return cls(-1, number) if text.startswith("f") and number >= 0 else cls(0, -1)

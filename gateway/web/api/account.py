@@ -102,6 +102,8 @@ async def search(
 def _checked(wanted: Numbers) -> list[str]:
     """The numbers, if they keep the rules of the hosted product. Problem 400."""
     numbers = [number.strip() for number in wanted.phoneNumbers]
+    if not all(number.isprintable() for number in numbers):
+        raise _invalid("a number has no control characters")
     errors: list[str] = []
     if not numbers:
         errors.append("at least one number or prefix is needed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBasic, HTTPBearer
@@ -25,6 +24,8 @@ async def who(request: Request) -> Principal | None:
     """Whoever asks, by token, else by cookie. Problem 401 or 429 for a token that is wrong."""
     web = web_of(request)
     if text := sent_token(request.headers):
+        if request.method not in SAFE:
+            check_same_site(request)  # a browser keeps the password of Basic, and sends it itself
         return _by_token(web, request, text)
     principal = web.sessions.by_cookie(request.cookies.get(COOKIE, ""))
     if principal and request.method not in SAFE:
@@ -73,7 +74,7 @@ def check_same_site(request: Request) -> None:
     """Refuse what a page of another site has a browser send. Problem 403."""
     headers = request.headers
     origin = headers.get("origin")
-    elsewhere = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    elsewhere = origin is not None and origin.rpartition("://")[2] != headers.get("host")
     if elsewhere or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
         raise Problem(403, "the request comes from another site")
 

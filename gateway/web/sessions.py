@@ -42,6 +42,7 @@ class Principal:
     token: Token
     source: str
     csrf: str = ""
+    nonce: str = ""
 
     @property
     def name(self) -> str:
@@ -76,7 +77,13 @@ class Sessions:
         if nonce in self._ended:
             return None
         token = self._tokens.by_id(identity, time.time())
-        return Principal(token, "page", self._csrf(nonce)) if token else None
+        return Principal(token, "page", self._csrf(nonce), nonce) if token else None
+
+    def goes_on(self, who: Principal) -> bool:
+        """Whether whoever asked a while ago might ask still, for answers that do not end."""
+        if who.nonce in self._ended:
+            return False
+        return self._tokens.by_id(who.token.id, time.time()) is not None
 
     def begin(self, token: Token) -> str:
         """The cookie of a new session."""
@@ -95,7 +102,7 @@ class Sessions:
     def login(self, text: str, address: str) -> Token | None:
         """The token that somebody logs in with; a wrong one counts against the address."""
         token = self._tokens.find(text.strip(), time.time())
-        if token is None:
+        if token is None and not self.barred(address):
             self.failed(address)
         return token
 

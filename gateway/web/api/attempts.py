@@ -151,6 +151,8 @@ def event(name: str, data: bytes, identity: str = "") -> bytes:
 async def _events(web: Web, who: Principal, after: str) -> AsyncIterator[bytes]:
     yield b": here\n\n"
     async for found, gap in web.live.watch(after):
+        if not web.sessions.goes_on(who):
+            return
         if gap:
             yield event("gap", b"{}")
         if not found:

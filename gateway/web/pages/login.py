@@ -30,10 +30,11 @@ async def login(
     """Begin a session."""
     check_same_site(request)
     address = address_of(request)
-    if wait := web.sessions.barred(address):
+    wait = web.sessions.barred(address)
+    found = web.sessions.login(token, address)
+    if found is None and wait:
         error = f"Too many wrong tokens. Try again in {wait} seconds."
         return render(request, "login.html", status=429, error=error)
-    found = web.sessions.login(token, address)
     if found is None:
         error = "This token is unknown, expired or revoked."
         return render(request, "login.html", status=401, error=error)

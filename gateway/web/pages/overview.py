@@ -60,6 +60,8 @@ async def live(
     async def rows() -> AsyncIterator[bytes]:
         yield b": here\n\n"
         async for found, _ in web.live.watch(after):
+            if not web.sessions.goes_on(who):
+                return
             if not found:
                 yield b": here\n\n"
             for item in found:
@@ -67,7 +69,7 @@ async def live(
                     row = fragment(
                         request, "parts/attempt_row.html", attempt=shown(item, who), fresh=True
                     )
-                    yield event("attempt", " ".join(row.split("\n")).encode(), item.id)
+                    yield event("attempt", " ".join(row.splitlines()).encode(), item.id)
 
     return event_stream(rows())
 

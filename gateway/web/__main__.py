@@ -28,6 +28,18 @@ LAST = 3
 """Seconds that requests under way may take at the end."""
 
 
+class _Server(uvicorn.Server):
+    """Ends the streams before it waits for what is under way: they would never end themselves."""
+
+    def __init__(self, config: uvicorn.Config, web: Web) -> None:
+        super().__init__(config)
+        self._web = web
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._web.live.close()
+        await super().shutdown(sockets)
+
+
 def main(argument: str) -> None:
     """Serve until SIGTERM, or until the parent is gone."""
     os.umask(0o077)
@@ -50,7 +62,7 @@ def main(argument: str) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         listening = socket.socket(fileno=options.descriptor)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(uvicorn.Server(config), listening, options.parent))
+            runner.run(_serve(_Server(config, web), listening, options.parent))
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket, parent: int) -> None:

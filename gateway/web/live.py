@@ -80,6 +80,7 @@ class Live:
         self._watchers: set[Watcher] = set()
         self._task: asyncio.Task[None] | None = None
         self._place: int | None = None
+        self._closed = False
 
     def check_room(self) -> None:
         """Raise TooMany when nobody more may watch."""
@@ -91,6 +92,8 @@ class Live:
 
         An empty list now and then shows that the source is alive.
         """
+        if self._closed:
+            return
         watcher = Watcher()
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
@@ -99,7 +102,7 @@ class Live:
             if after:
                 await self._find_place()  # first, or what arrives in between reaches nobody
                 watcher.begin(*await self._read(lambda store: _missed(store, after)))
-            while True:
+            while not self._closed:
                 found = await watcher.take()
                 gap, watcher.gap = watcher.gap, False
                 yield found, gap
@@ -107,6 +110,10 @@ class Live:
             self._watchers.discard(watcher)
 
     async def close(self) -> None:
+        """End every watch, and every one that begins after."""
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.give(())
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

@@ -82,3 +82,17 @@ def test_a_port_that_is_taken_is_told_at_the_start(tmp_path: Path) -> None:
         site.config.write_text(site.config.read_text().replace(":0", f":{port}"))
         with pytest.raises(RuntimeError, match=r"http\.listen: cannot listen on 127\.0\.0\.1"):
             site.start()
+
+
+@pytest.mark.parametrize("path", ["/v1/attempts/stream", "/parts/live"])
+def test_a_stream_that_is_open_ends_with_the_gateway_and_is_no_fault(site: Site, path: str) -> None:
+    with (
+        httpx.Client(auth=("x", site.token), trust_env=False, timeout=PATIENCE) as client,
+        client.stream("GET", site.url + path) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == ": here"
+        site.stop()
+        assert not [line for line in lines if line not in (": here", "")]
+    assert "Traceback" not in site.output
+    assert "graceful" not in site.output

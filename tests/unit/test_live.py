@@ -298,13 +298,16 @@ async def test_no_more_may_watch_than_there_is_room_for(live: Live, feed: Feed) 
     live.check_room()
 
 
-async def test_closing_ends_the_feeder(feed: Feed) -> None:
+async def test_closing_ends_the_feeder_and_every_watch(feed: Feed) -> None:
     live = Live(feed.read, MOST)
-    await live.close()
     watching = Watching(live)
     [task] = await begun(feed, watching)
     await live.close()
     assert live._task is not None
     assert live._task.done()
-    task.cancel()
-    await asyncio.wait({task})
+    async with asyncio.timeout(LONG):
+        await task
+        for one in (watching, Watching(live)):
+            with pytest.raises(StopAsyncIteration):
+                await one.one()
+    await live.close()

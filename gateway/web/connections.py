@@ -1,7 +1,7 @@
 """Connections to the HTTP side, and what bounds one that sends no request.
 
 Rule 1: where there is no room, the connection that has been silent longest makes it: whoever opens
-many and asks nothing keeps nobody out. Requests that are being answered are never cut off.
+many and asks nothing, or takes no answer, keeps nobody out. Whoever takes one is never cut off.
 Rule 2: nobody is listened to for long without a request, and no head of one grows without end.
 """
 
@@ -21,6 +21,10 @@ except ImportError:  # it is optional, and only faster
 
 SILENCE = 30.0
 """Seconds that a connection may take for the head of its first or next request."""
+UNREAD = 120.0
+"""Seconds in which some of an answer must be taken: a slow line takes a full buffer by then."""
+STUCK = 5.0
+"""Seconds after which whoever takes nothing may make room."""
 HEAD = 64 * 1024
 """Bytes of a head, or of anything else between two parts of a body."""
 _TOO_LARGE = (
@@ -38,6 +42,8 @@ class _Bounded(_Uvicorn):
     """What both of uvicorn's protocols have added. ``since`` is when its last answer ended."""
 
     since = 0.0
+    full = 0.0
+    """Since when its peer takes nothing of what is written, 0: it does."""
 
     @property
     def silent(self) -> bool:
@@ -48,9 +54,19 @@ class _Bounded(_Uvicorn):
         super().connection_made(transport)
         self.since = time.monotonic()
         if self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
-            others = _silent(self.connections) - {self}
+            now = time.monotonic()
+            others = _silent(self.connections) | _stuck(self.connections, now, STUCK)
+            others.discard(self)
             if others:
                 cut_off(min(others, key=_since))
+
+    def pause_writing(self) -> None:
+        self.full = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.full = 0.0
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         self.since = time.monotonic()
@@ -95,13 +111,20 @@ def cut_off(connection: _Bounded) -> None:
 
 
 def overdue(connections: Collection[object], now: float) -> list[_Bounded]:
-    """Those that have asked nothing for too long, ``now`` being of the monotonic clock."""
-    return [one for one in _silent(connections) if now - one.since > SILENCE]
+    """Those that have asked or taken nothing for too long, by the monotonic clock."""
+    silent = {one for one in _silent(connections) if now - one.since > SILENCE}
+    return [*(silent | _stuck(connections, now, UNREAD))]
 
 
 def _silent(connections: Collection[object]) -> set[_Bounded]:
     return {one for one in connections if isinstance(one, _Bounded) and one.silent}
 
 
+def _stuck(connections: Collection[object], now: float, seconds: float) -> set[_Bounded]:
+    """Those whose peer has taken nothing for so long."""
+    bounded = (one for one in connections if isinstance(one, _Bounded))
+    return {one for one in bounded if one.full and now - one.full > seconds}
+
+
 def _since(connection: _Bounded) -> float:
-    return connection.since
+    return connection.full or connection.since

@@ -107,7 +107,7 @@ async def find_contacts(
     if search:
         read = partial(read, search=search, budget=BUDGET if only else SEARCHED)
     try:
-        page = await web.run(read)
+        page = await (web.run_long if search or only else web.run)(read)
     except (BadRows, Unreadable) as error:
         raise cannot(campaign, error) from None
     whole = who.may(Scope.NUMBERS)

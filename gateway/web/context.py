@@ -2,6 +2,8 @@
 
 Rule: the loop of this process never waits for a disk: stores are read in threads, each with a
 connection of its own.
+Rule: what may take a second has threads apart, and few: however many ask for it, pages find a
+thread that is free, and calls that are screened here find the interpreter.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from gateway.web.tallies import Tallies
 T = TypeVar("T")
 
 THREADS = 4
+LONG = 2
+"""Threads for what takes long: each costs a call the interpreter for 5 ms, some times over."""
 
 
 class Web:
@@ -53,6 +57,7 @@ class Web:
         self.sessions = Sessions(state, self.tokens, self.http)
         self.started = time.time()
         self._pool = ThreadPoolExecutor(THREADS, "store")
+        self._long = ThreadPoolExecutor(LONG, "long")
         self._stores = _Stores(state / "attempts.db")
         self.live = Live(self.read, max(1, self.http.max_connections // 2))
         self.jobs = Jobs()
@@ -79,6 +84,14 @@ class Web:
         """Ask the attempts, in a thread. StoreError."""
         return await self.run(lambda: ask(self._stores.mine()))
 
+    async def read_long(self, ask: Callable[[AttemptStore], T]) -> T:
+        """The same for what may take a second."""
+        return await self.run_long(lambda: ask(self._stores.mine()))
+
+    async def run_long(self, work: Callable[[], T]) -> T:
+        """Do something that may take a second; it waits for its turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._long, work)
+
     async def run(self, work: Callable[[], T]) -> T:
         """Do something that takes its time, or waits for a disk, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -88,6 +101,7 @@ class Web:
         self.tallies.close()
         await self.live.close()
         await self.control.close()
+        self._long.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.entries.close()
 

@@ -102,7 +102,7 @@ async def preview(web: Web, asked: Asked, *, past: bool = True) -> Preview:
     found: Impact | None = None
     if past:
         ask = partial(impact, policy, entry, since=now - PAST, until=now, budget=MOST)
-        found = await web.read(ask)
+        found = await web.read_long(ask)
     short = change.kind.short or len(change.digits) < 7
     return Preview(
         list=change.list,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +313,39 @@ def test_readiness_tells_no_stranger_what_the_policy_says(
     finally:
         policy.write_text(before)
         admin.post("/v1/policy/reload")
+
+
+def test_many_files_that_are_scrubbed_at_a_time_hold_up_neither_calls_nor_pages(
+    reader: httpx.Client, admin: httpx.Client, pbx: httpx.Client
+) -> None:
+    """Bounds of time prove nothing here: that all of it ends well does, within the client's."""
+    leads = "\n".join(["phone", *(f"+3361{number:07}" for number in range(20_000))]).encode()
+    call = {"direction": "inbound", "caller": "+33162000000", "callee": "+33140000000"}
+    with ExitStack() as stack:
+        answers = [
+            stack.enter_context(reader.stream("POST", "/v1/scrub", content=leads))
+            for _ in range(12)
+        ]
+        assert pbx.post("/v1/screen", json=call).json()["verdict"] == "block"
+        assert admin.get("/v1/policy").is_success
+        for answer in answers:
+            assert sum(1 for _ in answer.iter_lines()) == 20_001
+
+
+def test_whoever_takes_no_answer_makes_room(site: Site) -> None:
+    """More of them than there is room for, with more to take than any buffer holds."""
+    ask = b"GET /static/vendor/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8
+    address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+    with ExitStack() as stack:
+        for _ in range(210):
+            peer = stack.enter_context(closing(socket.socket()))
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.connect(address)
+            peer.sendall(ask)
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{site.url}/healthz", trust_env=False, timeout=TIMEOUT).is_success:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

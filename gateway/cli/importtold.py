@@ -37,6 +37,8 @@ def tell(report: ImportReport, of: str, *, all_told: bool) -> None:
     click.echo(f"{of}: {plural(report.rows, 'row')}: {', '.join(told) or 'nothing to do'}")
     for why, count in report.skips.most_common():
         click.echo(f"skipped {count:,}: {printable(why)}", err=True)
+    if report.unread:
+        click.echo(f"columns not read: {printable(', '.join(report.unread))}", err=True)
     _remarks("warning", report.warnings, report.warned, "")
     _remarks("refused", report.refusals, report.refused, "" if all_told else "--rejects FILE")
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gateway.entries.model import NewChange, Op, Status
 from gateway.entries.reading import Asked, Understood, understand
-from gateway.entries.sources import Refused, Row, Skipped
+from gateway.entries.sources import Refused, Row, Skipped, Unread
 from gateway.entries.store import EntryStore
 from gateway.errors import EntryError
 from gateway.policy.model import EntryKind, Policy
@@ -43,7 +43,8 @@ class ImportReport:
 
     ``added``, ``exists``, ``removed`` and ``absent`` are foreseen in a dry run. ``skipped`` rows
     are meant to be no entries, counted by reason in ``skips``. ``refusals`` and ``warnings`` are
-    the first ones. ``rev`` is the last change that was written, 0 when none was.
+    the first ones, ``unread`` the columns that were not taken. ``rev`` is the last change that was
+    written, 0 when none was.
     """
 
     dry_run: bool = False
@@ -59,6 +60,7 @@ class ImportReport:
     skips: Counter[str] = field(default_factory=Counter)
     refusals: list[Remark] = field(default_factory=list)
     warnings: list[Remark] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def run_import(
@@ -116,8 +118,10 @@ class _Run:
     def understood(self, row: Row) -> tuple[Row, Understood] | None:
         """The change that a row asks for; None for one that is skipped or refused."""
         report = self.report
-        report.rows += 1
+        report.rows += not isinstance(row.found, Unread)
         match row.found:
+            case Unread(columns):
+                report.unread += columns
             case Skipped(why):
                 report.skipped += 1
                 report.skips[why] += 1

@@ -8,31 +8,14 @@ when the column that it has there names it, or is no number where others below a
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.entries.sources.titles import PHONES, words
 from gateway.review.rows import BadRows, Row, Source, text_of
-
-NAMES = (
-    *("phone", "phones", "telephone", "telephones", "tel", "number", "msisdn", "e164", "mobile"),
-    *("phonenumber", "telephonenumber", "mobilenumber", "cellnumber", "cell", "cellphone"),
-    *("mobilephone", "contactnumber", "callee", "dnis", "landline"),
-    *("numero", "portable", "fixe", "gsm", "telefon", "telefonnummer", "rufnummer", "nummer"),
-    *("handy", "handynummer", "mobil", "mobilnummer", "mobiltelefon", "festnetz"),
-    *("telefono", "movil", "celular", "telefone", "telemovel", "cellulare", "fisso"),
-    *("telefoon", "telefoonnummer", "mobiel", "puhelin", "puhelinnumero", "matkapuhelin"),
-    *("telefonszam", "cislo", "numer", "komorka", "telefonnumer", "tlf", "mobilnr", "telnr"),
-    *("телефон", "номер", "мобильный", "τηλεφωνο", "κινητο", "טלפון", "هاتف", "電話", "電話番号"),
-    *("电话", "手机", "전화번호", "전화", "โทรศัพท์"),
-)
-"""Words, without accents and in small letters, that a column of telephone numbers is called by."""
 
 MOST_DIGITS = 3
 """Of a column's name, such as ``Phone 123``: more are somebody's number, if a bad one."""
-
-_WORD = re.compile(r"[^\W_]+")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +83,12 @@ def _guessed(first: Sequence[str], rows: Sequence[Row], reads: Callable[[str], b
 
 def is_name(text: str) -> bool:
     """Whether a column of this name has telephone numbers: ``Phone 1``, ``numéro_mobile``."""
-    words = _words(text)
-    return "".join(words) in NAMES or any(word in NAMES for word in words)
+    said = words(text)
+    return "".join(said) in PHONES or any(word in PHONES for word in said)
 
 
 def _exact(text: str) -> bool:
-    return "".join(_words(text)) in NAMES
-
-
-def _words(text: str) -> list[str]:
-    parted = unicodedata.normalize("NFKD", _HUMP.sub(" ", text)).casefold()
-    whole = "".join(sign for sign in parted if not unicodedata.combining(sign))
-    return _WORD.findall(unicodedata.normalize("NFC", whole))
+    return "".join(words(text)) in PHONES
 
 
 def _share(rows: Sequence[Row], place: int, reads: Callable[[str], bool]) -> float:

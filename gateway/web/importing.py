@@ -128,9 +128,9 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the rows; in a dry run, what would.
 
     ``exists`` were there already, ``absent`` ones that were to be removed were not. ``refusals``
-    and ``warnings`` are the first thousand of ``refused`` and ``warned``. ``rev`` is the last
-    change that was written, 0 for none; ``in_force`` whether the next call is decided by it,
-    else ``why`` not yet.
+    and ``warnings`` are the first thousand of ``refused`` and ``warned``; ``unread`` are columns
+    that held something and were not taken. ``rev`` is the last change that was written, 0 for none;
+    ``in_force`` whether the next call is decided by it, else ``why`` not yet.
     """
 
     file: str
@@ -150,6 +150,7 @@ class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
     skips: list[SkipCount]
     refusals: list[RowSaid]
     warnings: list[RowSaid]
+    unread: list[str]
 
 
 async def check_import(web: Web, who: Principal, options: Options) -> None:
@@ -266,6 +267,7 @@ def _result(report: ImportReport, file: str, form: str, why: str) -> ImportResul
         skips=[SkipCount(text, rows) for text, rows in report.skips.most_common()],
         refusals=_said(report.refusals),
         warnings=_said(report.warnings),
+        unread=report.unread,
         **counts,
     )
 

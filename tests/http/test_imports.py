@@ -137,7 +137,7 @@ def test_only_an_admin_imports_into_a_list_that_allows(
         ({"expires": "99999d", "min_complaints": "many"}, ROWS),
         ({}, b""),
         ({"from": "ftc"}, b"a,b\n1,2\n"),
-        ({}, "+33613000050\n".encode("utf-16")),
+        ({}, b"Motif;Fin\nsales;2027-12-31\n"),
     ],
 )
 def test_what_cannot_be_imported_is_a_problem_in_words(
@@ -153,6 +153,11 @@ def test_numbers_that_are_refused_are_masked_for_whoever_may_not_see_numbers(ask
     report = imported(ask(Scope.WRITE), body)
     assert report["refused"] == 1
     assert "6 12 34" not in str(report["refusals"])
+
+
+def test_columns_that_were_not_read_are_named(writer: httpx.Client) -> None:
+    report = imported(writer, "Téléphone;Motif;Shoe\n+33613000051;x;42\n".encode())
+    assert (report["added"], report["unread"]) == (1, ["Shoe"])
 
 
 def test_nobody_else_imports(ask: Ask) -> None:
@@ -201,9 +206,9 @@ def test_the_page_says_what_it_cannot_use(writer: httpx.Client, ask: Ask) -> Non
 
 
 def test_a_file_that_cannot_be_read_fails_its_job_in_words(writer: httpx.Client) -> None:
-    files = {"file": ("page.csv", "+33613000070\n".encode("utf-16"))}
+    files = {"file": ("page.csv", b"Motif;Fin\nsales;2027-12-31\n")}
     shown = awaited(writer, writer.post("/blacklist/import", files=files))
-    assert "save it as UTF-8" in shown
+    assert "the header has no column number or prefix, but Motif, Fin" in shown
 
 
 def test_an_upload_by_cookie_needs_the_secret_of_the_session(ask: Ask, site: Site) -> None:

@@ -216,3 +216,9 @@ def test_lists_of_campaigns_are_told_by_their_key(config: Path) -> None:
 def test_control_characters_of_a_file_reach_no_terminal(config: Path) -> None:
     result = run(config, file(config, "\x1b[31mred\n"))
     assert "\x1b" not in result.output
+
+
+def test_columns_that_were_not_read_are_named(config: Path) -> None:
+    result = run(config, file(config, "phone;shoe\n+33162000000;42\n"))
+    assert result.exit_code == 0
+    assert "columns not read: shoe" in result.stderr

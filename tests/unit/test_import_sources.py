@@ -139,11 +139,6 @@ def test_what_is_not_utf_8_is_latin_1_line_by_line() -> None:
     assert reasons(data) == ["démarchage", "démarchage"]
 
 
-def test_utf_16_is_refused_as_a_whole() -> None:
-    with pytest.raises(ConfigError, match="UTF-16: save it as UTF-8"):
-        rows("+33162000000\n".encode("utf-16"))
-
-
 def test_a_nul_and_a_huge_line_cost_their_own_line() -> None:
     data = b"+33162000000\n+331\x00620\n" + b"9" * (3 * MAX_LINE) + b"\n+33162000001\n"
     assert refused(data) == [

@@ -14,10 +14,20 @@ from typing import BinaryIO
 
 from gateway.entries.sources.dialers import expiry_after, read_ftc, read_vicidial
 from gateway.entries.sources.lines import Line, lines
-from gateway.entries.sources.lists import NAMES, read_csv, read_text
+from gateway.entries.sources.lists import read_csv, read_text
 from gateway.entries.sources.pbx import ASTDB, read_freepbx, read_fusionpbx, read_kamailio
-from gateway.entries.sources.rows import INFER, Options, Reader, Refused, Row, Skipped
-from gateway.entries.sources.sheets import header_of
+from gateway.entries.sources.rows import (
+    INFER,
+    Options,
+    Reader,
+    Refused,
+    Row,
+    Skipped,
+    Unread,
+    uncut,
+)
+from gateway.entries.sources.sheets import header_of, plain_name
+from gateway.entries.sources.titles import is_header
 
 __all__ = [
     "AUTO",
@@ -28,6 +38,7 @@ __all__ = [
     "Refused",
     "Row",
     "Skipped",
+    "Unread",
     "expiry_after",
     "read",
 ]
@@ -64,7 +75,6 @@ _SIGNS: tuple[tuple[str, Callable[[frozenset[str]], bool]], ...] = (
     ("vicidial", lambda names: {"phone_number", "campaign_id"} <= names),
     ("kamailio", lambda names: "prefix" in names and bool({"allowlist", "whitelist"} & names)),
     ("freepbx", lambda names: names == {"number", "description"}),
-    ("csv", lambda names: any(not names.isdisjoint(called) for called in NAMES.values())),
 )
 
 
@@ -73,7 +83,7 @@ def read(stream: BinaryIO, name: str, options: Options, today: date) -> tuple[st
 
     Entries of a format that must end do so its days after ``today``, if nothing is said.
     """
-    found = lines(stream, options.file)
+    found = lines(stream)
     if name == AUTO:
         first = next((line for line in found if line.text.strip()), None)
         if first is None:
@@ -82,12 +92,13 @@ def read(stream: BinaryIO, name: str, options: Options, today: date) -> tuple[st
     form = FORMATS[name]
     if form.days and not options.expires:
         options = replace(options, expires=expiry_after(form.days, today))
-    return name, form.read(found, options)
+    return name, map(uncut, form.read(found, options))
 
 
 def _told(first: Line, options: Options) -> str:
     if ASTDB.match(first.text):
         return "freepbx"
-    names = header_of(first)
+    cells = header_of(first)
+    names = frozenset(map(plain_name, cells))
     told = next((name for name, sign in _SIGNS if sign(names)), "")
-    return told or ("csv" if options.columns else "text")
+    return told or ("csv" if options.columns or is_header(cells) else "text")

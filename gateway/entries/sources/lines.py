@@ -1,24 +1,24 @@
 """Lines and CSV records of any bytes, with the line on which each begins.
 
 Rule: nothing raises for its content, and nothing is kept that has no bound. A line is UTF-8, else
-Latin-1: reasons come from old systems, and digits are the same in both.
+Latin-1: reasons come from old systems, and digits are the same in both. UTF-16 is told by its mark.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 from collections import deque
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
-
-from gateway.errors import ConfigError, Fault
+from typing import BinaryIO, NamedTuple, Protocol
 
 MAX_LINE = 65536
 """Bytes of one line, and characters of one record."""
 MAX_LINES = 100
 """Lines of one record, whose quotes may hold line ends."""
 _UTF8 = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SHOWN = 80
 
 
@@ -39,16 +39,42 @@ class Record(NamedTuple):
     text: str = ""
 
 
-def lines(stream: BinaryIO, file: str = "") -> Iterator[Line]:
-    """Every line of a stream. ConfigError when it is UTF-16, of which each other byte is NUL."""
+class _Readable(Protocol):
+    def readline(self, limit: int, /) -> bytes: ...
+
+
+class _Recoded:
+    """UTF-16 as UTF-8; what is no character becomes U+FFFD."""
+
+    def __init__(self, stream: BinaryIO, begins: bytes, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._has = io.BytesIO(self._decoder.decode(begins).encode())
+
+    def readline(self, limit: int, /) -> bytes:
+        line = self._has.readline(limit)
+        while len(line) < limit and not line.endswith(b"\n"):
+            data = self._stream.read(MAX_LINE)
+            self._has = io.BytesIO(self._decoder.decode(data, not data).encode())
+            more = self._has.readline(limit - len(line))
+            line += more
+            if not data and not more:
+                break
+        return line
+
+
+def lines(stream: BinaryIO) -> Iterator[Line]:
+    """Every line of a stream, which is UTF-16 where it begins with the mark of that."""
+    source: _Readable = stream
     number = 1
-    while data := stream.readline(MAX_LINE + 1):
+    while data := source.readline(MAX_LINE + 1):
         if number == 1:
-            if data.startswith(_UTF16):
-                raise ConfigError([Fault(file, 1, 0, "", "UTF-16: save it as UTF-8")])
+            if encoding := _UTF16.get(data[:2]):
+                source = _Recoded(stream, data[2:], encoding)
+                data = source.readline(MAX_LINE + 1)
             data = data.removeprefix(_UTF8)
         if len(data) > MAX_LINE and not data.endswith(b"\n"):
-            _skip_line(stream)
+            _skip_line(source)
             fault = f"a line of more than {MAX_LINE} bytes"
             yield Line(number, _decoded(data[:_SHOWN]), fault)
             number += 1
@@ -61,8 +87,8 @@ def lines(stream: BinaryIO, file: str = "") -> Iterator[Line]:
                 number += 1
 
 
-def _skip_line(stream: BinaryIO) -> None:
-    while more := stream.readline(MAX_LINE):
+def _skip_line(source: _Readable) -> None:
+    while more := source.readline(MAX_LINE):
         if more.endswith(b"\n"):
             return
 

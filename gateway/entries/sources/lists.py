@@ -1,7 +1,7 @@
 """The formats of list files, read as policies read them: text, and CSV with a header.
 
 What a policy takes is taken here. More is: a comment behind an entry becomes its reason, columns
-may have other names, and those that nobody knows are left alone.
+may have other names, and those that nobody knows are told as not read.
 """
 
 from __future__ import annotations
@@ -11,18 +11,8 @@ from collections.abc import Iterator
 from gateway.entries.sources.lines import Line
 from gateway.entries.sources.rows import Options, Refused, Row
 from gateway.entries.sources.sheets import Sheet
+from gateway.entries.sources.titles import NAMES, places
 from gateway.policy.model import EntryKind
-
-NAMES = {
-    "number": (
-        *("number", "phone", "phone_number", "phonenumber", "telephone", "telephone_number"),
-        *("tel", "msisdn", "caller_id", "callerid", "caller"),
-    ),
-    "prefix": ("prefix",),
-    "reason": ("reason", "description", "note", "notes", "comment"),
-    "expires": ("expires", "expiry", "expires_at", "expiration"),
-}
-"""What columns hold, and what they may be called."""
 
 
 def read_text(lines: Iterator[Line], options: Options) -> Iterator[Row]:
@@ -39,7 +29,7 @@ def read_text(lines: Iterator[Line], options: Options) -> Iterator[Row]:
 
 def read_csv(lines: Iterator[Line], options: Options) -> Iterator[Row]:
     """Columns number or prefix, of which a row fills one, reason and expires."""
-    for row in Sheet(lines, options, NAMES, ("number", "prefix")):
+    for row in Sheet(lines, options, NAMES, ("number", "prefix"), called=places):
         if isinstance(row, Row):
             yield row
             continue

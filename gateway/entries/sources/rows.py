@@ -5,6 +5,7 @@ Rule: a bad row is a row that says why, never an exception: one of a million mus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,11 +34,18 @@ class Skipped:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """No row, but the columns that held something and were not taken."""
+
+    columns: tuple[str, ...]
+
+
 class Row(NamedTuple):
     """One row and the line, from 1, on which it begins."""
 
     line: int
-    found: Asked | Refused | Skipped
+    found: Asked | Refused | Skipped | Unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +116,30 @@ def one_line(text: str) -> str:
         text = "".join(sign if sign.isprintable() else " " for sign in text)
     text = " ".join(text.split()) if "  " in text or text != text.strip() else text
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"
+
+
+def uncut(row: Row) -> Row:
+    """The same row, refused where something stands behind its number that would be lost.
+
+    A SIP URI's parameters are its own: RFC 3261, 19.1.1, and RFC 3966 have them behind ``;``.
+    """
+    if not isinstance(row.found, Asked):
+        return row
+    number = row.found.number
+    bare = _PARAMETER.sub("", _NAME.sub("", number)) if _ADDRESS.search(number) else number
+    found = _BEHIND.search(bare)
+    if found is None:
+        return row
+    shown = "<tab>" if found[1] == "\t" else found[1]
+    header = shown.join(("number", "reason", "expires"))
+    why = f"{one_line(found[2])[:40]!r} stands behind it: the file needs a header such as {header}"
+    return Row(row.line, Refused(number, why))
+
+
+_ADDRESS = re.compile(r"^\s*(?:sips?|tel):|<", re.IGNORECASE)
+_NAME = re.compile(r'^\s*"(?:[^"\\]|\\.)*"')
+_PARAMETER = re.compile(r";[\w.!~*'()-]+=[^\s;,>]*")
+_BEHIND = re.compile(r"([;,\t])[\s;,]*([^\s;,].*)", re.DOTALL)
 
 
 def nanp(number: str) -> str:

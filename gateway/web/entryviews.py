@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from gateway.entries import EntryStore, ManagedEntry
@@ -9,8 +11,11 @@ from gateway.entries.search import EntryFilter
 from gateway.numbers import region_of
 from gateway.policy.model import Entry, EntryKind, Policy
 from gateway.tokens import Scope
-from gateway.web.masking import masked
+from gateway.web.masking import masked_text
 from gateway.web.sessions import Principal
+
+EXPIRED = "expired"
+"""The fault of an entry whose time is over."""
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +24,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     ``id`` is that of a managed entry, 0 where it is written in a file; ``origin`` is ``managed``
     or file:line. ``text`` is as people read it (``+33162``). ``region`` is the country of a full
     number. ``expires`` is UTC seconds since the epoch, 0 never. ``fault`` says why the entry does
-    nothing.
+    nothing; of one whose time is over it is ``expired``.
     """
 
     id: int
@@ -74,17 +79,18 @@ def find(
 def covering(
     digits: str, short: bool, policy: Policy, store: EntryStore, limit: int = 200
 ) -> list[EntryView]:
-    """Every entry that covers a number, the one that wins first."""
+    """Every entry that covers a number, the one that wins first, those that have expired last."""
     hits = policy.index.matches(digits, short)[:limit]
     entries = [policy.index.entry(hit.row) for hit in hits]
     ids = [entry.managed for entry in entries if entry.managed]
     known = {item.id: item for item in store.by_ids(ids)}
-    return [
+    found = [
         managed_view(known[entry.managed], policy)
         if entry.managed in known
         else file_view(entry, policy)
         for entry in entries
     ]
+    return sorted(found, key=lambda view: view.fault == EXPIRED)
 
 
 def managed_view(item: ManagedEntry, policy: Policy) -> EntryView:
@@ -96,6 +102,8 @@ def managed_view(item: ManagedEntry, policy: Policy) -> EntryView:
         fault = f"the policy has no list {item.list!r} (any more)"
     elif of.match is not None:
         fault = f"list {item.list!r} matches by category and takes no entries"
+    else:
+        fault = _expired(item.expires)
     return EntryView(
         id=item.id,
         list=item.list,
@@ -125,14 +133,15 @@ def file_view(entry: Entry, policy: Policy) -> EntryView:
         reason=entry.reason,
         expires=entry.expires,
         origin=str(entry.origin),
+        fault=_expired(entry.expires),
     )
 
 
 def entry_shown(view: EntryView, who: Principal) -> EntryView:
-    """An entry as somebody may see it: a prefix is nobody's number."""
-    if who.may(Scope.NUMBERS) or not view.kind.exact:
+    """An entry as somebody may see it."""
+    if who.may(Scope.NUMBERS):
         return view
-    return msgspec.structs.replace(view, text=masked(view.text))
+    return msgspec.structs.replace(view, text=masked_text(view.text, exact=view.kind.exact))
 
 
 def _written(
@@ -148,6 +157,10 @@ def _written(
         for row, entry in entries
         if not entry.managed and wanted.list in ("", entry.list)
     ][: limit if after < 0 else 0]
+
+
+def _expired(expires: int) -> str:
+    return EXPIRED if 0 < expires <= time.time() else ""
 
 
 def _region(kind: EntryKind, digits: str) -> str:

@@ -31,6 +31,13 @@ def masked_words(text: str) -> str:
     return _NUMBER.sub(lambda found: masked(found[0]), text)
 
 
+def masked_text(text: str, *, exact: bool = False) -> str:
+    """The text of an entry: a number if it is exact, and a prefix is nobody's number unless it has
+    seven digits or more. So is one of which nobody knows the kind.
+    """
+    return masked(text) if exact else masked_words(text)
+
+
 def check_sees(who: Principal, *texts: str) -> None:
     """Who may not see numbers finds nothing by their digits either, or would guess them one by one.
     Problem 403.
@@ -43,8 +50,8 @@ def masked_attempt(attempt: Attempt) -> Attempt:
     """An attempt without numbers and names; an exact entry is a number too."""
     hidden: dict[str, Any] = {name: masked(getattr(attempt, name)) for name in _PARTIES}
     hidden["caller_name"] = "*" * len(attempt.caller_name)
-    if attempt.kind in ("number", "short"):
-        hidden["entry"] = masked(attempt.entry)
+    exact = attempt.kind in ("number", "short")
+    hidden["entry"] = masked_text(attempt.entry, exact=exact)
     if attempt.shadow:
         hidden["shadow"] = msgspec.structs.replace(
             attempt.shadow, entry=masked(attempt.shadow.entry)
@@ -53,7 +60,6 @@ def masked_attempt(attempt: Attempt) -> Attempt:
 
 
 def masked_entry(entry: ManagedEntry) -> ManagedEntry:
-    """A managed entry; a prefix is nobody's number."""
-    if not entry.kind.exact:
-        return entry
-    return msgspec.structs.replace(entry, digits=masked(entry.digits))
+    """A managed entry as ``masked_text`` has it."""
+    digits = masked_text(entry.digits, exact=entry.kind.exact)
+    return msgspec.structs.replace(entry, digits=digits)

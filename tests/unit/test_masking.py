@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.attempts.model import Shadow
 from gateway.entries import ManagedEntry
 from gateway.policy.model import EntryKind
-from gateway.web.masking import SHOWN, masked, masked_attempt, masked_entry
+from gateway.web.masking import SHOWN, masked, masked_attempt, masked_entry, masked_text
 from tests.support.attempts import make_attempt
 
 PARTIES = ("caller", "caller_e164", "callee", "callee_e164", "caller_name")
@@ -87,11 +87,29 @@ def test_an_attempt_keeps_what_is_nobodys_number() -> None:
 
 
 @given(kind=st.sampled_from(EntryKind), text=st.from_regex(r"[0-9]{1,15}", fullmatch=True))
-def test_an_exact_entry_is_a_number_and_a_prefix_is_nobodys(kind: EntryKind, text: str) -> None:
+def test_an_exact_entry_is_a_number_and_so_is_a_prefix_of_seven_digits(
+    kind: EntryKind, text: str
+) -> None:
     whole = entry(kind, text)
     seen = masked_entry(whole)
-    if kind.exact:
+    if kind.exact or len(text) >= 7:
         assert len(digits(seen.digits)) <= SHOWN
         assert seen == msgspec.structs.replace(whole, digits=seen.digits)
     else:
         assert seen == whole
+    assert masked_text(f"+{text}", exact=kind.exact) == f"+{seen.digits}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "seen"),
+    [
+        ("prefix", "+33162", "+33162"),
+        ("prefix", "+331620", "+331620"),
+        ("prefix", "+3316200", "+****200"),
+        ("short", "3900", "*900"),
+        ("number", "+33162001122", "+********122"),
+    ],
+)
+def test_an_attempt_shows_the_entry_as_the_lists_do(kind: str, text: str, seen: str) -> None:
+    attempt = make_attempt("a-1", entry=text, kind=kind)
+    assert masked_attempt(attempt).entry == seen

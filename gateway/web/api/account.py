@@ -21,7 +21,7 @@ from gateway.policy.model import MANAGED_LIST
 from gateway.tokens import Scope
 from gateway.web.api.entries import BATCH, changed
 from gateway.web.context import Web, web_of
-from gateway.web.masking import masked
+from gateway.web.masking import masked_text
 from gateway.web.problems import Problem
 from gateway.web.replies import reply, returns
 from gateway.web.security import allowed
@@ -157,7 +157,6 @@ def _view(item: ManagedEntry) -> Blacklisted:
 
 
 def _hidden(item: Blacklisted) -> Blacklisted:
-    """As somebody without ``numbers:read`` sees it; a prefix is nobody's number."""
-    if item.isPrefix:
-        return item
-    return Blacklisted(masked(item.phoneNumber), item.isPrefix, item.createdDate)
+    """As somebody without ``numbers:read`` sees it."""
+    number = masked_text(item.phoneNumber, exact=not item.isPrefix)
+    return Blacklisted(number, item.isPrefix, item.createdDate)

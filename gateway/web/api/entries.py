@@ -18,7 +18,7 @@ from gateway.policy.model import MANAGED_LIST, Action, EntryKind, Policy
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
 from gateway.web.entryviews import Cursor, EntryView, covering, entry_shown, find, managed_view
-from gateway.web.masking import check_sees, masked, masked_entry, masked_words
+from gateway.web.masking import check_sees, masked_entry, masked_text, masked_words
 from gateway.web.preview import Preview, covers_shown, preview, preview_shown
 from gateway.web.problems import Problem
 from gateway.web.replies import Page, reply, returns, returns_text
@@ -217,10 +217,11 @@ async def changed(web: Web, request: messages.AnyRequest, who: Principal) -> lis
 
 def outcome_shown(found: Outcome, who: Principal) -> Outcome:
     """What became of a change as somebody may see it: who names an entry by its id learns none."""
-    if who.may(Scope.NUMBERS) or not found.kind.exact:
+    if who.may(Scope.NUMBERS):
         return found
     entry = masked_entry(found.entry) if found.entry else None
-    digits, warning = masked(found.digits), masked_words(found.warning)
+    digits = masked_text(found.digits, exact=found.kind.exact)
+    warning = masked_words(found.warning)
     return msgspec.structs.replace(found, digits=digits, entry=entry, warning=warning)
 
 

@@ -13,7 +13,7 @@ from gateway.attempts.store import Rollup
 from gateway.errors import ControlError
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
-from gateway.web.masking import masked_words
+from gateway.web.masking import masked_text
 from gateway.web.replies import reply, returns, returns_text
 from gateway.web.security import allowed
 from gateway.web.sessions import Principal
@@ -78,5 +78,5 @@ async def stats(
     start = end - HOUR if since is None else max(since, end - MOST_SECONDS)
     rows = await web.read(lambda store: store.rollups(start, end, campaign=campaign))
     if not who.may(Scope.NUMBERS):
-        rows = [replace(row, entry=masked_words(row.entry)) for row in rows]
+        rows = [replace(row, entry=masked_text(row.entry)) for row in rows]
     return reply(rows)

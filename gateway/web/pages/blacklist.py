@@ -16,7 +16,7 @@ from gateway.numbers import Kind, read
 from gateway.policy.model import MANAGED_LIST, EntryKind, Policy
 from gateway.tokens import Scope
 from gateway.web.api.changes import Rev, check_undo, undone
-from gateway.web.api.entries import Id, Outcome, changed, check_admin, managed
+from gateway.web.api.entries import Id, Outcome, changed, check_admin, managed, outcome_shown
 from gateway.web.entryviews import Cursor, covering, entry_shown, find, managed_view
 from gateway.web.masking import check_sees
 from gateway.web.pages.kit import Editor, Parts, Viewer, render
@@ -120,7 +120,7 @@ async def add(
         )
     except (ControlRefused, EntryError) as error:
         return render(request, "parts/refused.html", error=str(error))
-    return await _done(request, web, outcome)
+    return await _done(request, web, who, outcome)
 
 
 @router.post("/{entry_id}/remove")
@@ -129,7 +129,7 @@ async def remove(request: Request, web: Parts, who: Editor, entry_id: Id) -> Res
     found = await managed(web, entry_id)
     await check_admin(web, who, [found.list])
     asked = messages.Remove(ids=[entry_id], who=who.name, source=who.source)
-    return await _done(request, web, (await changed(web, asked, who))[0])
+    return await _done(request, web, who, (await changed(web, asked, who))[0])
 
 
 @router.post("/{entry_id}/edit")
@@ -153,7 +153,7 @@ async def edit(
         response = render(request, "parts/refused.html", error=str(error))
         response.headers["HX-Retarget"] = f"#edit-said-{entry_id}"
         return response
-    return await _done(request, web, outcome)
+    return await _done(request, web, who, outcome)
 
 
 @router.post("/undo/{rev}")
@@ -174,14 +174,14 @@ async def undo(request: Request, web: Parts, who: Editor, rev: Rev) -> Response:
         entry=entry,
         warning=applied.warning,
     )
-    return await _done(request, web, outcome)
+    return await _done(request, web, who, outcome)
 
 
-async def _done(request: Request, web: Parts, outcome: Outcome) -> Response:
+async def _done(request: Request, web: Parts, who: Principal, outcome: Outcome) -> Response:
     """What has become of a change; the page then asks for its rows anew."""
     policy = await web.policy()
-    view = managed_view(outcome.entry, policy) if outcome.entry else None
-    response = render(request, "parts/done.html", outcome=outcome, entry=view)
+    view = entry_shown(managed_view(outcome.entry, policy), who) if outcome.entry else None
+    response = render(request, "parts/done.html", outcome=outcome_shown(outcome, who), entry=view)
     told = {"entries-changed": {"status": outcome.status}}
     response.headers["HX-Trigger"] = json.dumps(told)
     return response

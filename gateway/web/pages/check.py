@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gateway.calls import Direction, Presentation
 from gateway.policy.explain import explain
 from gateway.web.api.decisions import CallFacts
-from gateway.web.entryviews import covering
+from gateway.web.entryviews import covering, entry_shown
 from gateway.web.pages.kit import Parts, Viewer, render
 
 router = APIRouter(prefix="/check", include_in_schema=False)
@@ -31,7 +31,6 @@ async def page(
     presentation: Text = Presentation.ALLOWED,
 ) -> Response:
     """The form, and the answer to it when a number was given."""
-    del who
     policy = await web.policy()
     told, entries, error = None, [], ""
     if request.query_params:
@@ -53,7 +52,8 @@ async def page(
             told = explain(facts.call(), policy)
             digits = told.verdict.number.removeprefix("+")
             if digits:
-                entries = await web.run(lambda: covering(digits, False, policy, web.entries, 20))
+                found = await web.run(lambda: covering(digits, False, policy, web.entries, 20))
+                entries = [entry_shown(view, who) for view in found]
     values = {
         "number": number,
         "direction": direction,

@@ -23,7 +23,7 @@ from gateway.numbers import display, region_of
 from gateway.policy.model import EntryKind
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
-from gateway.web.masking import masked
+from gateway.web.masking import masked, masked_text
 from gateway.web.security import allowed
 from gateway.web.sessions import COOKIE, Principal
 
@@ -81,6 +81,13 @@ def number(text: str, who: Principal | None) -> str:
     return grouped(text)
 
 
+def listed(text: str, who: Principal | None) -> str:
+    """An entry of any kind as somebody may see it."""
+    if who is None or not who.may(Scope.NUMBERS):
+        return masked_text(text)
+    return grouped(text)
+
+
 def grouped(text: str) -> str:
     """``+33162001122`` as ``+33 1 62 00 11 22``; anything else as it is."""
     digits = text.removeprefix("+")
@@ -135,7 +142,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(number=number, grouped=grouped, region=region, moment=moment)
-    found.filters.update(iso=iso, minute=minute, capitalise=capitalise)
+    found.filters.update(number=number, listed=listed, grouped=grouped, region=region)
+    found.filters.update(moment=moment, iso=iso, minute=minute, capitalise=capitalise)
     found.globals.update(asset=asset, navigation=NAVIGATION, kinds=list(EntryKind))
     return found

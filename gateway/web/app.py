@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -87,6 +88,10 @@ def _wants_page(request: Request) -> bool:
 
 
 def _to_login(request: Request) -> Response:
+    """The login, which goes on to the page that was asked for or, of a part, that it belongs to."""
     if request.headers.get("hx-request"):
-        return Response(status_code=204, headers={"HX-Redirect": "/login"})
-    return RedirectResponse("/login", 303)
+        page = urlsplit(request.headers.get("hx-current-url", ""))
+        return Response(status_code=204, headers={"HX-Redirect": pages.login_for(page)})
+    if request.method != "GET":
+        return RedirectResponse("/login", 303)
+    return RedirectResponse(pages.login_for(request.url.components), 303)

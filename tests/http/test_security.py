@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import httpx
@@ -64,6 +65,63 @@ def test_a_token_is_taken_as_the_password_of_basic_too(ask: Ask, site: Site) -> 
 def test_a_page_that_needs_a_login_leads_to_it(ask: Ask) -> None:
     answer = ask().get("/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize(
+    ("asked", "login"),
+    [
+        ("/blacklist", "/login?next=/blacklist"),
+        ("/attempts?period=1d&list=a%20b", "/login?next=/attempts%3Fperiod%3D1d%26list%3Da%2520b"),
+    ],
+)
+def test_the_login_goes_on_to_the_page_that_was_asked_for(
+    ask: Ask, site: Site, asked: str, login: str
+) -> None:
+    client = ask()
+    answer = client.get(asked, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, login)
+    field = re.search(r'name="next" value="([^"]*)"', client.get(login).text)
+    assert field
+    sent = {"token": site.token, "next": html.unescape(field[1])}
+    wrong = client.post("/login", data={**sent, "token": "wrong"})
+    assert field[0] in wrong.text, "a mistake does not lose the way"
+    assert client.post("/login", data=sent).headers["location"] == asked
+    assert client.get(login).headers["location"] == asked, "who is logged in goes on at once"
+
+
+def test_a_page_whose_session_has_ended_is_come_back_to(ask: Ask) -> None:
+    sent = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1:1/blacklist?q=%2B33"}
+    answer = ask().get("/blacklist/rows", headers=sent)
+    assert answer.headers["hx-redirect"] == "/login?next=/blacklist%3Fq%3D%252B33"
+    answer = ask().get("/parts/figures", headers={"HX-Request": "true"})
+    assert answer.headers["hx-redirect"] == "/login"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "http://evil.example/",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\evil.example",
+        "/\t/evil.example",
+        "\t//evil.example",
+        " //evil.example",
+        "/a\\..\\evil",
+        "/\r\nSet-Cookie: a=b",
+        "javascript:alert(1)",
+        "evil.example",
+        "/" + "a" * 3000,
+    ],
+)
+def test_the_login_leads_to_no_other_site(ask: Ask, site: Site, elsewhere: str) -> None:
+    client = ask()
+    assert 'name="next" value="/"' in client.get("/login", params={"next": elsewhere}).text
+    answer = client.post("/login", data={"token": site.token, "next": elsewhere})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    answer = client.get("/login", params={"next": elsewhere})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"])
@@ -154,6 +212,44 @@ def test_whoever_may_not_see_numbers_sees_their_last_three_digits(
     assert [item["text"] for item in seen if item["kind"] == "number"] == ["+********042"]
     whole = ask(Scope.READ, Scope.NUMBERS).get("/v1/entries", params=query).json()["items"]
     assert "+33199000042" in [item["text"] for item in whole]
+
+
+def test_a_prefix_as_long_as_a_number_is_masked_alike_everywhere(
+    ask: Ask, admin: httpx.Client
+) -> None:
+    for number in ("+331990077", "+33199"):
+        sent = {"number": number, "kind": "prefix", "confirm": True}
+        assert admin.post("/v1/entries", json=sent).is_success
+    reader = ask(Scope.READ)
+    query = {"covers": "+33199007766"}
+    seen = [item["text"] for item in reader.get("/v1/entries", params=query).json()["items"]]
+    assert "+******077" in seen
+    assert "+33199" in seen
+    for path in ("/blacklist", "/blacklist?q=%2B33199007766", "/check?number=%2B33199007766"):
+        page = reader.get(path).text
+        assert "+******077" in page, path
+        assert "+33199<" in page or "+33199*" in page, path
+        assert "+331990077<" not in page, path
+
+
+def test_an_entry_whose_time_is_over_does_not_look_alive(admin: httpx.Client) -> None:
+    for number, expires in (("+33198", "2020-01-31"), ("+3319", "2090-01-31")):
+        sent = {"number": number, "kind": "prefix", "expires": expires, "confirm": True}
+        assert admin.post("/v1/entries", json=sent).is_success
+    query = {"covers": "+33198000042"}
+    seen = admin.get("/v1/entries", params=query).json()["items"]
+    faults = {item["text"]: item["fault"] for item in seen}
+    assert (faults["+33198"], faults["+3319"]) == ("expired", "")
+    assert seen[-1]["text"] == "+33198", "what decides comes first"
+    row = admin.get("/blacklist?q=%2B33198").text.partition('<tbody id="entries">')[2]
+    row = row.partition("</tr>")[0]
+    assert "Expired" in row
+    assert "Blocks" not in row
+
+
+def test_whoever_may_not_export_is_offered_no_export(ask: Ask) -> None:
+    assert "/v1/entries.yaml" not in ask(Scope.READ).get("/blacklist").text
+    assert "/v1/entries.yaml" in ask(Scope.READ, Scope.NUMBERS).get("/blacklist").text
 
 
 def test_a_body_has_a_bound_whatever_it_says_of_its_length(admin: httpx.Client) -> None:

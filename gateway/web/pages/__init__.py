@@ -7,7 +7,10 @@ from importlib import import_module
 from fastapi import FastAPI, Request, Response
 
 from gateway.web.pages.kit import render
+from gateway.web.pages.login import login_for
 from gateway.web.problems import Problem
+
+__all__ = ["include", "login_for", "show_problem"]
 
 _MODULES = (
     *("login", "overview", "blacklist", "attempts", "check", "audit"),

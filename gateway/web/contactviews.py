@@ -5,7 +5,6 @@ Rule: the label is that of ``Labels``, under the policy that the next call is de
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -17,12 +16,12 @@ import msgspec
 from gateway.files import Unreadable, opened
 from gateway.policy.model import Campaign, Policy
 from gateway.review.contacts import BUDGET, MOST, Contact, contacts_file, read_page
-from gateway.review.labels import Label, Labels, Said
+from gateway.review.labels import Label, Labels
 from gateway.review.rows import BadRows
 from gateway.review.scrub import EMERGENCY, KINDS, Scrub, kind_of
 from gateway.tokens import Scope
 from gateway.web.context import Web
-from gateway.web.masking import masked
+from gateway.web.masking import masked, masked_text
 from gateway.web.problems import Problem
 from gateway.web.sessions import Principal
 
@@ -32,9 +31,6 @@ ONLY = (*KINDS, EMERGENCY)
 """The words for kinds of contacts."""
 SEARCHED = 200_000
 """Rows that one search looks at, a second or so."""
-_WHOLE = 7
-"""Digits from which on an entry may be somebody's number."""
-_DIGIT = re.compile(r"\d")
 
 
 class ContactView(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +153,7 @@ def _view(contact: Contact, place: int, *, whole: bool) -> ContactView:
         status=BLACKLISTED if found.label is Label.BLACKLISTED else None,
         reason=said.reason.value,
         list=said.list,
-        entry=said.entry if whole else _entry(said),
+        entry=said.entry if whole else masked_text(said.entry),
         origin=said.origin,
         note=said.note,
         trunk=found.trunk,
@@ -167,8 +163,3 @@ def _view(contact: Contact, place: int, *, whole: bool) -> ContactView:
         fault=contact.fault,
         cells=contact.cells if whole else (),
     )
-
-
-def _entry(said: Said) -> str:
-    """An entry for whoever may not see numbers: what is as long as one is taken for one."""
-    return masked(said.entry) if len(_DIGIT.findall(said.entry)) >= _WHOLE else said.entry

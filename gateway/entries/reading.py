@@ -65,13 +65,19 @@ def understand_all(
     forced: bool = False,
 ) -> list[Understood]:
     """Read all that is asked for at once: what is to be confirmed is told of all of it together."""
+    every = tuple(entries)
     read: list[Understood] = []
     unconfirmed: list[Covered] = []
-    for asked in entries:
+    for place, asked in enumerate(every, 1):
         try:
             read.append(understand(asked, op, policy, who=who, source=source, forced=forced))
         except NeedsConfirmation as error:
             unconfirmed += error.covers
+        except EntryError as error:
+            if len(every) == 1:
+                raise
+            which = f"entry {place} of {len(every)} ({asked.number[:80]!r})"
+            raise EntryError(f"{which}: {error}") from error
     if unconfirmed:
         raise NeedsConfirmation(unconfirmed)
     return read
@@ -89,13 +95,13 @@ def understand(
     item = _list(asked.list, policy, taking=op is Op.ADD)
     region = (item.region if item else None) or policy.plan.region
     try:
-        kind, digits, warning = _read(asked.number, asked.kind, region)
+        kind, digits, warning = _read(asked.number, asked.kind, region, adding=op is Op.ADD)
         expires = _expiry(asked.expires, policy)
     except (BadEntry, ValueError) as error:
         raise EntryError(str(error)) from error
     now = time.time()
     if expires and expires <= now and not (asked.confirm or forced):
-        raise EntryError(f"{asked.expires} is past: confirm it (--confirm) if that is meant")
+        raise EntryError(f"{asked.expires} is past: confirm it (confirm) if that is meant")
     covers: tuple[Covered, ...] = ()
     if item and op is Op.ADD:
         covers = covered(kind, digits, item, policy, now)
@@ -165,11 +171,22 @@ _READERS: dict[EntryKind, Callable[[str, str | None], str]] = {
 }
 
 
-def _read(text: str, kind: EntryKind | None, region: str | None) -> tuple[EntryKind, str, str]:
-    if kind:
+def _read(
+    text: str, kind: EntryKind | None, region: str | None, *, adding: bool
+) -> tuple[EntryKind, str, str]:
+    """A doubtful number is added only where its kind is inferred; once it is there, it is one."""
+    if kind is None:
+        inferred = infer_entry(text, region)
+        return EntryKind(inferred.kind), inferred.digits, inferred.warning
+    try:
         return kind, _READERS[kind](text, region), ""
-    inferred = infer_entry(text, region)
-    return EntryKind(inferred.kind), inferred.digits, inferred.warning
+    except BadEntry:
+        if adding or kind is not EntryKind.NUMBER:
+            raise
+        inferred = infer_entry(text, region)
+        if inferred.kind != kind:
+            raise
+        return kind, inferred.digits, ""
 
 
 def _refuse_emergency(covers: Iterable[Covered]) -> None:

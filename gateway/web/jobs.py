@@ -127,11 +127,17 @@ class Jobs:
         *,
         asked: Any = None,
         file: BinaryIO | None = None,
+        after: Job | None = None,
     ) -> Job:
-        """Begin a job, which keeps what was ``asked``. Problem 429 when enough are under way."""
+        """Begin a job, which keeps what was ``asked``. Problem 429 when enough are under way.
+
+        It takes over the file of the one that it comes ``after``, which may then be forgotten.
+        """
         if sum(job.running for job in self._jobs.values()) >= AT_ONCE:
             busy = f"{AT_ONCE} imports and replays are under way already: try again later"
             raise Problem(429, busy, headers=_AGAIN)
+        if after is not None:
+            file, after.file = after.file, None
         self._make_room()
         job = Job(kind, who, asked, file)
         self._jobs[job.id] = job

@@ -21,6 +21,8 @@ router = APIRouter(prefix="/blacklist/import", include_in_schema=False)
 KIND = "page-import"
 REFUSALS = 100
 """Rows of each kind of remark that the page shows."""
+LONGEST_NAME = 200
+"""Characters of the file's name, of which the audit keeps the first hundred."""
 _MANY = ("list", "column")
 
 
@@ -86,20 +88,22 @@ async def take(request: Request, web: Parts, who: Editor, job_id: str) -> Respon
         raise Problem(409, "The file is not kept any more: choose it again.")
     asked: ImportAsked = seen.asked
     await check_import(web, who, asked.options())
-    job = _start(web, who, seen.file, asked.model_copy(update={"dry_run": False}))
-    seen.file = None
+    job = _start(web, who, seen.file, asked.model_copy(update={"dry_run": False}), after=seen)
     response = render(request, "parts/import_job.html", **_shown(job, who))
     response.headers["HX-Push-Url"] = f"/blacklist/import?job={job.id}"
     return response
 
 
-def _start(web: Parts, who: Principal, file: Any, asked: ImportAsked) -> Job:
+def _start(
+    web: Parts, who: Principal, file: Any, asked: ImportAsked, *, after: Job | None = None
+) -> Job:
     return web.jobs.start(
         KIND,
         who,
         lambda job: run(web, job, who, file, asked, dry_run=asked.dry_run),
         asked=asked,
         file=file,
+        after=after,
     )
 
 
@@ -110,7 +114,7 @@ def _asked(fields: dict[str, list[str]], name: str) -> ImportAsked:
         said = [value.strip() for value in values if value.strip()]
         if said:
             given[key] = said if key in _MANY else said[0]
-    return ImportAsked.model_validate(given | {"file": name, "dry_run": True})
+    return ImportAsked.model_validate(given | {"file": name[:LONGEST_NAME], "dry_run": True})
 
 
 def _shown(job: Job | None, who: Principal) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 Rule: a count holds for one file, one policy and a few minutes, since entries expire. A large file
 takes minutes: whoever cannot wait is told how far it is.
+Rule: they are counted one after the other, so one that nobody waits for ends when the same contacts
+are counted under another policy: with each change there would be one more in line.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 from gateway.errors import GatewayError
@@ -30,7 +33,9 @@ class Tally:
     def __init__(self) -> None:
         self.summary = Summary()
         self.share = 0.0
-        self.began = time.monotonic()
+        self.ended = inf
+        self.waiting = 0
+        self.stopped = threading.Event()
         self.task: asyncio.Future[None] | None = None
 
     @property
@@ -51,38 +56,52 @@ class Tallies:
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], Tally] = {}
         self._pool = ThreadPoolExecutor(1, "tally")
-        self._stopping = threading.Event()
 
     async def count(self, path: Path, campaign: Campaign, policy: Policy, patience: float) -> Tally:
         """The count of a file, as far as it is after ``patience`` seconds. OSError."""
         loop = asyncio.get_running_loop()
         status = await loop.run_in_executor(None, path.stat)
-        key = (path, status.st_size, status.st_mtime_ns, campaign.name, policy.revision)
+        key = (path, campaign.name, status.st_size, status.st_mtime_ns, policy.revision)
         self._forget()
         tally = self._known.get(key)
         if tally is None:
+            self._supersede(*key[:2])
             tally = self._known[key] = Tally()
             labels = Labels(policy, campaign.name, time.time())
             tally.task = loop.run_in_executor(self._pool, self._count, tally, path, labels)
         assert tally.task is not None
-        await asyncio.wait({tally.task}, timeout=patience)
+        tally.waiting += 1
+        try:
+            await asyncio.wait({tally.task}, timeout=patience)
+        finally:
+            tally.waiting -= 1
         return tally
 
     def close(self) -> None:
-        self._stopping.set()
+        for tally in self._known.values():
+            tally.stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _count(self, tally: Tally, path: Path, labels: Labels) -> None:
-        with opened(path, MOST) as (file, size):
-            scrub = Scrub(file, labels)
-            tally.summary = scrub.summary
-            for _ in scrub.pieces():
-                tally.share = min(1.0, scrub.source.read / max(size, 1))
-                if self._stopping.is_set():
-                    return
+        try:
+            with opened(path, MOST) as (file, size):
+                scrub = Scrub(file, labels)
+                tally.summary = scrub.summary
+                for _ in scrub.pieces():
+                    tally.share = min(1.0, scrub.source.read / max(size, 1))
+                    if tally.stopped.is_set():
+                        return
+        finally:
+            tally.ended = time.monotonic()
+
+    def _supersede(self, path: object, campaign: object) -> None:
+        for key, tally in [*self._known.items()]:
+            if key[:2] == (path, campaign) and not tally.done and not tally.waiting:
+                tally.stopped.set()
+                del self._known[key]
 
     def _forget(self) -> None:
         before = time.monotonic() - FRESH
         for key, tally in [*self._known.items()]:
-            if tally.done and (tally.began < before or len(self._known) > KEPT):
+            if tally.done and (tally.ended < before or len(self._known) > KEPT):
                 del self._known[key]

@@ -34,8 +34,12 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="/static/icon.svg">
 <link rel="stylesheet" href="/static/vendor/swagger-ui.css">
 <link rel="stylesheet" href="/static/docs.css">
+<script src="/static/theme.js"></script>
 </head>
 <body>
+<nav class="back" aria-label="Pages">
+<a href="/"><span aria-hidden="true">←</span> Callgate</a>
+</nav>
 <div id="swagger"></div>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>
 <script src="/static/docs.js"></script>

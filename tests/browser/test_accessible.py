@@ -162,6 +162,8 @@ async def test_a_page_without_anything_to_show_says_what_to_do(
     await visit(page, empty, path)
     if path != "/blacklist":
         await expect(page.locator(".empty")).to_be_visible()
+    if path == "/":
+        await expect(page.locator(".empty").get_by_role("link", name="Check")).to_be_visible()
     await look(page, "empty-" + (path.strip("/") or "overview"))
 
 

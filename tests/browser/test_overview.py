@@ -119,6 +119,33 @@ async def test_times_are_those_of_the_viewer(page: Page, site: Site, past: Past)
     assert shown[0] == shown[1]
 
 
+async def test_a_phone_shows_every_page_that_there_is(page: Page, site: Site) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await visit(page, site, "/")
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    await expect(links).to_have_count(6)
+    for link in await links.all():
+        await expect(link).to_be_in_viewport(ratio=1)
+
+
+async def test_why_is_told_in_words(page: Page, site: Site, past: Past) -> None:
+    await visit(page, site, "/")
+    call = past.record(verdict="allow", reason="default", list="", entry="")
+    await expect(live(page, call.id)).to_contain_text("nothing lists it")
+
+
+async def test_the_documentation_follows_the_theme_and_leads_back(page: Page, site: Site) -> None:
+    await visit(page, site, "/docs")
+    await expect(page.locator(".opblock").first).to_be_visible()
+    ground = page.locator(".swagger-ui").first
+    await page.emulate_media(color_scheme="dark")
+    await expect(ground).to_have_css("background-color", "rgb(28, 32, 34)")
+    await page.emulate_media(color_scheme="light")
+    await expect(ground).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    await page.get_by_role("link", name="Callgate", exact=True).click()
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
 async def test_the_theme_can_be_chosen_and_stays(page: Page, site: Site) -> None:
     await visit(page, site, "/")
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -24,6 +24,7 @@ from gateway.policy.model import EntryKind
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
 from gateway.web.masking import masked, masked_text
+from gateway.web.pages.reasons import in_words
 from gateway.web.security import allowed
 from gateway.web.sessions import COOKIE, Principal
 
@@ -143,6 +144,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(number=number, listed=listed, grouped=grouped, region=region)
-    found.filters.update(moment=moment, iso=iso, minute=minute, capitalise=capitalise)
+    found.filters.update(
+        moment=moment, iso=iso, minute=minute, capitalise=capitalise, in_words=in_words
+    )
     found.globals.update(asset=asset, navigation=NAVIGATION, kinds=list(EntryKind))
     return found

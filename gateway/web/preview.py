@@ -92,28 +92,36 @@ def understood(asked: Asked, policy: Policy) -> Understood:
 
 
 async def preview(web: Web, asked: Asked, *, past: bool = True) -> Preview:
-    """Look at an entry before it is added; ``past``: at past calls too. EntryError."""
+    """Look at an entry before it is added; ``past``: at past calls too. EntryError.
+
+    In threads, since a prefix may cover a million entries.
+    """
     policy = await web.policy()
+    now = time.time()
+    seen, entry = await web.run_long(lambda: _looked_at(asked, policy, now))
+    if not past:
+        return seen
+    ask = partial(impact, policy, entry, since=now - PAST, until=now, budget=MOST)
+    return msgspec.structs.replace(seen, impact=_view(await web.read_long(ask)))
+
+
+def _looked_at(asked: Asked, policy: Policy, now: float) -> tuple[Preview, Entry]:
     read = understood(asked, policy)
     change = read.change
+    kind, digits, expires = change.kind, change.digits, change.expires or 0
     item = next(one for one in policy.lists if one.name == change.list)
-    now = time.time()
-    entry = Entry(change.list, change.kind, change.digits, expires=0, origin=Origin("managed"))
-    found: Impact | None = None
-    if past:
-        ask = partial(impact, policy, entry, since=now - PAST, until=now, budget=MOST)
-        found = await web.read_long(ask)
-    short = change.kind.short or len(change.digits) < 7
-    return Preview(
+    entry = Entry(change.list, kind, digits, expires=expires, origin=Origin("managed"))
+    seen = Preview(
         list=change.list,
         action=item.action,
-        kind=change.kind,
-        digits=change.digits,
-        text=entry.text if short else display(change.digits),
+        kind=kind,
+        digits=digits,
+        text=entry.text if kind.short or len(digits) < 7 else display(digits),
         warning=read.warning,
-        covers=covered(change.kind, change.digits, item, policy, now),
-        impact=_view(found) if found else None,
+        covers=covered(kind, digits, item, policy, now),
+        impact=None,
     )
+    return seen, entry
 
 
 def preview_shown(found: Preview, who: Principal) -> Preview:

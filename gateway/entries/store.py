@@ -35,19 +35,24 @@ class EntryStore:
     """The managed entries of one state directory. Every method may be called from any thread.
 
     Raises StoreError when the file cannot be opened, read or written. A ``patient`` store can be
-    made on a broken file too, which is checked throughout and never touched again: then every
-    method raises, and ``broken`` says why.
+    made on a broken file too, which is checked throughout, unless ``check`` says else, and never
+    touched again: then every method raises, and ``broken`` says why.
     """
 
     def __init__(
-        self, path: Path, *, clock: Callable[[], float] = time.time, patient: bool = False
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        patient: bool = False,
+        check: bool = True,
     ) -> None:
         self._clock = clock
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self.broken = ""
         try:
-            self._db = open_database(path, check=patient)
+            self._db = open_database(path, check=patient and check)
         except StoreError as error:
             if not patient:
                 raise

@@ -2,6 +2,8 @@
 
 Rule: the loop of this process never waits for a disk: stores are read in threads, each with a
 connection of its own.
+Rule: what the gateway lives without, this process does too: without managed entries that can be
+read, its status is still shown, and why.
 Rule: what may take a second has threads apart, and few: however many ask for it, pages find a
 thread that is free, and calls that are screened here find the interpreter.
 """
@@ -51,8 +53,8 @@ class Web:
         self.http = HttpSettings.model_validate(options.http)
         self.policy_path = options.policy_path
         self.control = Asking(state / "control.sock")
-        self.entries = EntryStore(state / "entries.db")
-        self.policies = Follower(state / "last-good", self.entries)
+        self.entries, self._changes = _entries(state), _entries(state)
+        self.policies = Follower(state / "last-good", self._changes)
         self.tokens = Tokens(state)
         self.sessions = Sessions(state, self.tokens, self.http)
         self.started = time.time()
@@ -104,6 +106,14 @@ class Web:
         self._long.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.entries.close()
+        self._changes.close()
+
+
+def _entries(state: Path) -> EntryStore:
+    """A connection of its own: nobody who asks for the policy waits for somebody's long list. That
+    the file is whole is for the gateway to see, which reads all of it when it starts.
+    """
+    return EntryStore(state / "entries.db", patient=True, check=False)
 
 
 class _Stores:

@@ -36,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for n in range(6):
                 add(client, f"+3361277{n:04}", reason=["complaint", ""][n % 2])
             add(client, "+34", kind="prefix", expires="2090-01-31")
+            add(client, "+35", kind="prefix", expires="2020-01-31")
             past, now = Past(site), time.time()
             for n in range(24):
                 last = past.record(now - n * MINUTE, **[{}, ALLOWED, OUTBOUND][n % 3])

@@ -232,14 +232,17 @@ async def test_whoever_may_only_read_is_shown_no_form_and_no_number(
             assert shape not in html, path
 
 
-async def test_a_session_that_ended_leads_to_the_login(
+async def test_a_session_that_ended_leads_to_the_login_and_back(
     page: Page, site: Site, watch: Watch
 ) -> None:
     await log_in(page, site)
     await page.goto(f"{site.url}/blacklist")
     await page.context.clear_cookies()
     await page.get_by_role("searchbox").fill("anything")
-    await expect(page).to_have_url(f"{site.url}/login")
+    await expect(page).to_have_url(f"{site.url}/login?next=/blacklist")
     await page.goto(f"{site.url}/audit")
-    await expect(page).to_have_url(f"{site.url}/login")
+    await expect(page).to_have_url(f"{site.url}/login?next=/audit")
+    await page.get_by_label("Token").fill(site.token)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page).to_have_url(f"{site.url}/audit")
     watch.allow("status of 401")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import socket
 from typing import Annotated, NamedTuple
 
 from pydantic import WithJsonSchema
@@ -34,9 +36,20 @@ def parse_address(text: str) -> Address | None:
     if text == "off":
         return None
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
-    if found is None or int(found[3]) > 65535:
-        raise ValueError(f"must be host:port, such as 127.0.0.1:4573, or off, not '{text}'")
+    if found is None:
+        raise ValueError(f"must be host:port, such as 192.0.2.1:5000, or off, not '{text}'")
+    if int(found[3]) > 65535:
+        raise ValueError(f"the port of '{text}' must be 0 to 65535")
     return Address(found[1] or found[2], int(found[3]))
+
+
+def why_unreachable(error: OSError) -> str:
+    """Why something cannot be listened on or connected to, in the words of the system alone."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "no such host"
+    if error.errno:
+        return os.strerror(error.errno)
+    return "too late" if isinstance(error, TimeoutError) else "cannot be reached"
 
 
 Listen = Annotated[

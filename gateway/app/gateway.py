@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from gateway import logs
+from gateway.addresses import why_unreachable
 from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
@@ -231,7 +232,7 @@ def _explained(key: str, address: Address) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot listen on {address}: {error.strerror or error}"
+        message = f"cannot listen on {address}: {why_unreachable(error)}"
         if error.errno == errno.EADDRINUSE:
             message += f"; ss -ltnp 'sport = :{address.port}' says who does: stop it, "
             message += f"or set {key}.listen to another port"

@@ -55,7 +55,9 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         del file
-        for line in self.format_message().splitlines():
+        from gateway.cli.output import with_options
+
+        for line in with_options(self.format_message()).splitlines():
             click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
 
 

@@ -34,6 +34,7 @@ def entry_options(command: Callable[..., None]) -> Callable[..., None]:
             "--list", "list_name", default=BLACKLIST, show_default=True, help="The list it is in."
         ),
         click.option(
+            "--kind",
             "--type",
             "kind",
             type=click.Choice(KINDS),

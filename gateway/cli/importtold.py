@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.output import plural, printable, styled
+from gateway.cli.output import plural, printable, styled, with_options
 
 if TYPE_CHECKING:
     from gateway.entries.importing import ImportReport, Remark
@@ -46,7 +46,8 @@ def tell(report: ImportReport, of: str, *, all_told: bool) -> None:
 def _remarks(word: str, remarks: Sequence[Remark], count: int, where: str) -> None:
     for line, text, why in remarks[:SHOWN]:
         shown = f"{printable(text)}: " if text and text not in why else ""
-        click.echo(f"{styled(word, 'yellow')} line {line}: {shown}{printable(why)}", err=True)
+        told = f"{shown}{printable(with_options(why))}"
+        click.echo(f"{styled(word, 'yellow')} line {line}: {told}", err=True)
     if count > SHOWN:
         has = f"; {where} has them all" if where else ""
         click.echo(f"{word}: and {count - SHOWN:,} more{has}", err=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 VERDICT_COLOURS = {"allow": "green", "block": "red"}
 WIDE = 10_000
+
+_OPTION = re.compile(r"\((confirm|column|kind|before|from)(?= [^()]*\)|\))")
+
+
+def with_options(text: str) -> str:
+    """A message for every way in, with what it names as the options of a command."""
+    return _OPTION.sub(r"(--\1", text)
+
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs."

@@ -41,7 +41,7 @@ class NeedsConfirmation(EntryError):
 
     def __init__(self, covers: Iterable[Covered]) -> None:
         self.covers = tuple(covers)
-        super().__init__(f"{described(self.covers)}: confirm it (--confirm) if that is meant")
+        super().__init__(f"{described(self.covers)}: confirm it (confirm) if that is meant")
 
 
 def covered(

@@ -25,6 +25,8 @@ from gateway.policy.table import key_of
 
 CHUNK = 2000
 """Rows of one transaction: others who write wait for no longer."""
+_NANP = 10
+"""Digits of a number of North America, as its dialers keep them."""
 KEPT = 100
 """Refusals and warnings that a report keeps unless more are asked for."""
 
@@ -133,7 +135,7 @@ class _Run:
                         asked, self.op, self.policy, who=self.who, source=self.source
                     )
                 except EntryError as error:
-                    self.refuse(Remark(row.line, asked.number, str(error)))
+                    self.refuse(Remark(row.line, asked.number, _advised(asked, str(error))))
                 else:
                     if found.warning:
                         report.warned += 1
@@ -170,6 +172,18 @@ class _Run:
     def _keep(self, kept: list[Remark], remark: Remark) -> None:
         if self.keep is None or len(kept) < self.keep:
             kept.append(remark)
+
+
+def _advised(asked: Asked, why: str) -> str:
+    """Digits that lack a + lack it in the whole file: that is said of all of them at once."""
+    number = asked.number
+    if not (number.isascii() and number.isdigit()) or number[0] == "0" or ": write" not in why:
+        return why
+    before = "where the country codes have no +, put it before them (before +)"
+    if len(number) == _NANP and asked.kind in (None, EntryKind.NUMBER):
+        dialer = "a dialer's list of North America is imported as vicidial (from vicidial)"
+        return f"{why.partition(': write')[0]}: {dialer}; {before}"
+    return f"{why}; {before}"
 
 
 def _text(row: Row) -> str:

@@ -177,7 +177,7 @@ def _read(
     """A doubtful number is added only where its kind is inferred; once it is there, it is one."""
     if kind is None:
         inferred = infer_entry(text, region)
-        return EntryKind(inferred.kind), inferred.digits, inferred.warning
+        return EntryKind(inferred.kind), inferred.digits, inferred.warning if adding else ""
     try:
         return kind, _READERS[kind](text, region), ""
     except BadEntry:

@@ -66,6 +66,12 @@ class Writer:
             raise EntryError(f"there is no change {rev}")
         return rows.change(row)
 
+    def undone(self, rev: int) -> int:
+        """The change that took one back and was not taken back itself; 0 for none."""
+        last = "SELECT max(rev) FROM changes WHERE undoes = ?"
+        [by] = self._db.execute(last, (rev,)).fetchone()
+        return int(by) if by and not self.undone(by) else 0
+
     def _one(self, sql: str, values: tuple[object, ...]) -> ManagedEntry | None:
         row = self._db.execute(sql, values).fetchone()
         return rows.managed(row) if row else None
@@ -142,6 +148,8 @@ def _undo(writer: Writer, change: NewChange, at: float) -> Applied:
     either = taken.after or taken.before
     assert either is not None
     if writer.by_id(either.id) != taken.after:
+        if undone := writer.undone(taken.rev):
+            raise EntryError(f"change {taken.rev} is undone already, by change {undone}")
         raise EntryError(f"change {taken.rev} cannot be undone: its entry was changed after it")
     back = taken.before
     if back and not taken.after and writer.by_key(back.list, back.kind, back.digits):

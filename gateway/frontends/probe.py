@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.addresses import why_unreachable
 from gateway.errors import ControlError
 from gateway.protocols.agi_client import AgiClient, Channel, environment
 
@@ -51,7 +52,7 @@ async def ask(host: str, port: int, path: str = PROBE, *, timeout: float = 2.0) 
                 writer.close()
     except OSError as error:  # TimeoutError is one
         if not client.variables:
-            raise NoAnswer(f"{host}:{port}: {stage}: {str(error) or 'too late'}") from error
+            raise NoAnswer(f"{host}:{port}: {stage}: {why_unreachable(error)}") from error
     if not client.variables:
         raise NoAnswer(f"{host}:{port}: closed without an answer")
     return Answer(client.variables, time.perf_counter() - started)

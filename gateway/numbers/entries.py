@@ -36,6 +36,9 @@ _FAULTS: dict[int, str] = {
     ValidationResult.TOO_LONG: "is too long for +{}",
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks the area code of +{} (is it a prefix?)",
 }
+TOO_SHORT = (
+    "too short for a whole number: taken as a prefix, it covers every number that begins with it"
+)
 _ANY_FORM = "all of it, with + and the country code"
 _PREFIXES = (ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
 
@@ -112,7 +115,7 @@ def infer_entry(text: str, region: str | None) -> Inferred:
     except BadEntry as fault:
         digits = _read_prefix(text, region, whole=True)
         if len(digits) < 4 or length_reason(digits) in _PREFIXES:
-            return Inferred("prefix", digits)
+            return Inferred("prefix", digits, TOO_SHORT)
         return Inferred("number", digits, str(fault))
     if is_valid(digits):
         return Inferred("number", digits)
@@ -169,7 +172,7 @@ def _advice(digits: str, rules: Rules, whole: bool) -> str:
     if len(digits) > _SHORT:
         return f"write {found}"
     kind = "short" if whole else "short_prefix"
-    short = f"a short code is of the type {kind} (--type {kind})"
+    short = f"a short code is of the kind {kind}"
     return f"{short}; a prefix begins with +" if found == _ANY_FORM else f"write {found}; {short}"
 
 

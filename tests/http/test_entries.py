@@ -93,6 +93,7 @@ def test_of_a_batch_all_or_none_are_added(writer: httpx.Client) -> None:
         "/v1/entries/batch", json=[{"number": "+33612001999"}, {"number": "nonsense"}]
     )
     assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("entry 2 of 2 ('nonsense'): ")
     assert verdict(writer, "+33612001999") == "allow"
 
 

@@ -222,3 +222,13 @@ def test_columns_that_were_not_read_are_named(config: Path) -> None:
     result = run(config, file(config, "phone;shoe\n+33162000000;42\n"))
     assert result.exit_code == 0
     assert "columns not read: shoe" in result.stderr
+
+
+def test_messages_name_the_options_of_the_command(config: Path) -> None:
+    result = run(config, file(config, "2015550100\n+331*\n"), "--json")
+    assert "(--" not in result.stdout
+    result = run(config, file(config, "2015550100\n+331*\n"))
+    for option in ("(--from vicidial)", "(--before +)", "(--confirm)"):
+        assert option in result.stderr
+    result = run(config, file(config, "Motif;Fin\nx;\n"))
+    assert "(--column)" in result.stderr

@@ -153,6 +153,15 @@ def test_an_undo_is_a_change_that_can_be_undone(store: EntryStore) -> None:
     assert store.entries() == before
 
 
+def test_a_change_that_is_undone_is_not_undone_twice(store: EntryStore) -> None:
+    store.apply(change(Op.ADD))
+    store.apply(change(Op.UNDO, rev=1))
+    with pytest.raises(EntryError, match="change 1 is undone already, by change 2"):
+        store.apply(change(Op.UNDO, rev=1))
+    store.apply(change(Op.UNDO, rev=2))
+    assert store.apply(change(Op.UNDO, rev=1)).status is Status.UNDONE
+
+
 def test_an_undo_never_overwrites_a_later_change(store: EntryStore) -> None:
     store.apply(change(Op.ADD))
     store.apply(change(Op.EDIT, reason="later"))

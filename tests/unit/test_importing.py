@@ -189,3 +189,28 @@ def test_whoever_watches_can_end_it(store: EntryStore) -> None:
 
 def test_an_empty_file_changes_nothing(store: EntryStore) -> None:
     assert totals(run([], store)) == {}
+
+
+def test_digits_of_a_dialer_are_not_proposed_as_another_countrys() -> None:
+    report = run([ask(1, "2015550100")], None, dry_run=True)
+    [remark] = report.refusals
+    assert "+2015550100" not in remark.why
+    assert "(from vicidial)" in remark.why
+    assert "(before +)" in remark.why
+
+
+def test_prefixes_without_a_plus_are_told_how_all_of_them_get_one() -> None:
+    report = run([ask(1, "33162", kind=EntryKind.PREFIX)], None, dry_run=True)
+    assert "(before +)" in report.refusals[0].why
+    assert "vicidial" not in report.refusals[0].why
+
+
+def test_what_is_taken_as_a_prefix_for_its_length_is_told() -> None:
+    report = run([ask(1, "+33162"), ask(2, "+33163*")], None, dry_run=True)
+    assert [(one.line, one.why) for one in report.warnings] == [
+        (
+            1,
+            "too short for a whole number: taken as a prefix, "
+            "it covers every number that begins with it",
+        )
+    ]

@@ -21,6 +21,7 @@ from gateway.numbers import (
     read_short_entry,
     read_starred_entry,
 )
+from gateway.numbers.entries import TOO_SHORT
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ def test_a_number_entry_becomes_e164(text: str, region: str | None, digits: str)
         ("33123456789", "FR", "write +33123456789"),
         ("447911123456", "FR", "write +447911123456"),
         ("612345678", "ES", "write +34612345678"),
-        ("3179", "FR", "a short code is of the type short (--type short); a prefix begins with +"),
-        ("112", "FR", "trunk prefix: a short code is of the type short"),
-        ("123456", "LU", "write +352123456; a short code is of the type short"),
+        ("3179", "FR", "a short code is of the kind short; a prefix begins with +"),
+        ("112", "FR", "trunk prefix: a short code is of the kind short"),
+        ("123456", "LU", "write +352123456; a short code is of the kind short"),
         ("99001234", "FR", "write all of it, with + and the country code"),
         ("+33163*", "FR", "what ends in * is a prefix"),
         ("0123456789", None, "needs a region or a +"),
@@ -123,7 +124,7 @@ def test_a_prefix_entry_is_normalised_as_text(text: str, region: str | None, dig
 @pytest.mark.parametrize(
     ("text", "region", "words"),
     [
-        ("162", "FR", "write +33162; a short code is of the type short_prefix"),
+        ("162", "FR", "write +33162; a short code is of the kind short_prefix"),
         ("+33163*", "FR", "ends in *: a prefix is written without it here"),
         ("+33*1", "FR", "there is a * in it"),
         ("33162", "FR", "write +33162"),
@@ -171,14 +172,14 @@ def test_short_entries_are_bare_digits() -> None:
     [
         ("+33123456789", None, Inferred("number", "33123456789")),
         ("0123456789", "FR", Inferred("number", "33123456789")),
-        ("+33", None, Inferred("prefix", "33")),
-        ("+3", None, Inferred("prefix", "3")),
-        ("+33162", None, Inferred("prefix", "33162")),
-        ("0162", "FR", Inferred("prefix", "33162")),
+        ("+33", None, Inferred("prefix", "33", TOO_SHORT)),
+        ("+3", None, Inferred("prefix", "3", TOO_SHORT)),
+        ("+33162", None, Inferred("prefix", "33162", TOO_SHORT)),
+        ("0162", "FR", Inferred("prefix", "33162", TOO_SHORT)),
         ("+33162*", None, Inferred("prefix", "33162")),
         ("+33123456789*", None, Inferred("prefix", "33123456789")),
-        (" +33162 ", None, Inferred("prefix", "33162")),
-        ("+15550123", None, Inferred("prefix", "15550123")),
+        (" +33162 ", None, Inferred("prefix", "33162", TOO_SHORT)),
+        ("+15550123", None, Inferred("prefix", "15550123", TOO_SHORT)),
     ],
 )
 def test_number_or_prefix_is_inferred(text: str, region: str | None, inferred: Inferred) -> None:
@@ -187,7 +188,7 @@ def test_number_or_prefix_is_inferred(text: str, region: str | None, inferred: I
 
 @pytest.mark.parametrize("text", ["15", "112", "3179"])
 def test_a_short_code_is_not_taken_for_the_beginning_of_a_number(text: str) -> None:
-    with pytest.raises(BadEntry, match="--type short") as fault:
+    with pytest.raises(BadEntry, match="kind short") as fault:
         infer_entry(text, "FR")
     assert "+33" not in str(fault.value)
 

@@ -114,7 +114,7 @@ def test_all_faults_come_in_one_report() -> None:
         "log: {level: trace, fromat: x}\nreload: {watch: yes, poll: 30}\n"
         "journal:\n  keep: 90\n  segment_size: 1KiB\nstate:\nlog: {}\n"
     ) == [
-        "callgate.yaml:1:15: agi.listen: must be host:port, such as 127.0.0.1:4573, or off, "
+        "callgate.yaml:1:15: agi.listen: must be host:port, such as 192.0.2.1:5000, or off, "
         "not '4573'",
         "callgate.yaml:1:29: agi.secret: must be 1 to 128 letters, digits or . _ ~ - "
         "(it travels in a URL)",
@@ -240,7 +240,7 @@ def test_an_address_reads_back_as_it_is_written(text: str) -> None:
     assert str(parse_address(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "4573", ":4573", "host", "host:", "host:65536", "::1:4573"])
+@pytest.mark.parametrize("text", ["", "4573", ":4573", "host", "host:", "host:x", "::1:4573"])
 def test_anything_else_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="must be host:port"):
         parse_address(text)

@@ -67,7 +67,7 @@ class Sheet:
         if not any(name in self.places for name in needed):
             wanted = " or ".join(needed)
             has = ", ".join(cell.strip() for cell in header.cells) or first.text
-            message = f"the header has no column {wanted}, but {has[:200]}: name it"
+            message = f"the header has no column {wanted}, but {has[:200]}: name it (column)"
             raise ConfigError([Fault(options.file, header.line, 0, "", message)])
 
     def __iter__(self) -> Iterator[Cells | Row]:

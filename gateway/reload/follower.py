@@ -15,8 +15,11 @@ from gateway.entries import EntryStore
 from gateway.errors import StoreError
 from gateway.policy.generation import Generation, open_generation
 from gateway.policy.model import Policy
-from gateway.reload.overlay import managed_seq, overlaid
+from gateway.reload.overlay import Laid, lay, managed_seq
 
+STEP = 2000
+"""Changes that one question lays over the policy. There are more only while a long list is
+imported: the gateway has those compiled in, and the generation that comes then has them."""
 _CURRENT = "current"
 _TRIES = 5
 """A generation may be replaced, and removed, between reading its name and opening it."""
@@ -34,12 +37,14 @@ class Follower:
         self._policy: Policy | None = None
 
     def current(self) -> Policy:
-        """The policy as it is now, managed changes included. StoreError when there is none."""
+        """The policy as it is now, managed changes included. StoreError when there is none.
+
+        While a long list is imported it holds the first of the changes, up to its revision.
+        """
         with self._lock:
             policy = self._base()
-            rev = self._entries.rev
-            if rev != managed_seq(policy):
-                policy, _ = overlaid(policy, self._entries)
+            if self._entries.rev != managed_seq(policy):
+                policy = lay(Laid.on(policy), self._entries, most=STEP, partly=True).policy
             self._policy = policy
             return policy
 

@@ -140,7 +140,7 @@ def test_nothing_is_opened_while_nothing_changes(
         raise AssertionError("it was opened, or laid, again")
 
     monkeypatch.setattr(module, "open_generation", never)
-    monkeypatch.setattr(module, "overlaid", never)
+    monkeypatch.setattr(module, "lay", never)
     assert follower.current() is policy
     assert follower.current() is policy
 
@@ -239,3 +239,16 @@ def test_threads_that_ask_at_once_see_no_change_undone(place: Place, follower: F
             thread.join()
     assert faults == []
     assert sum(follower.current().index.counts().values()) == 61
+
+
+def test_of_a_long_list_each_question_lays_a_part(
+    place: Place, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP", 20)
+    place.keep("162")
+    digits = [f"336120{n:05}" for n in range(50)]
+    for each in digits:
+        place.change(Op.ADD, each)
+    revisions = [managed_seq(follower.current()) for _ in range(4)]
+    assert revisions == [20, 40, 50, 50]
+    assert all(decide(inbound(f"+{each}"), follower.current()).blocked for each in digits)

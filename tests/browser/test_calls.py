@@ -65,7 +65,7 @@ async def test_an_added_number_is_rejected_on_the_wire_and_seen_live(
     await expect(desk.locator("#entries")).to_contain_text("+33 1 23 45 67 89")
     outcome = await trunk.call("+33123456789")
     assert outcome.statuses == REJECTED
-    row = live_row(page, "+33 1 23 45 67 89", "Blocked")
+    row = live_row(page, "+33 1 23 45 67 89", "Blacklisted")
     await expect(row).to_have_count(1)
     await expect(row).to_contain_text("blacklist")
     await expect(row).to_contain_text("France")
@@ -113,7 +113,7 @@ async def test_from_an_attempt_it_is_one_click_to_the_field_that_blocks_its_numb
     await expect(page.locator("#said")).to_contain_text(FORCE)
     assert (await trunk.call("+33145450001")).statuses == REJECTED
     await page.goto(f"{site.url}/")
-    await live_row(page, "+33 1 45 45 00 01", "Blocked").get_by_role("link").click()
+    await live_row(page, "+33 1 45 45 00 01", "Blacklisted").get_by_role("link").click()
     await page.get_by_role("link", name="Allow this number").click()
     await expect(page.get_by_role("combobox", name="List", exact=True)).to_have_value("partners")
     await page.get_by_role("button", name="Add", exact=True).click()

@@ -71,7 +71,7 @@ def find(
     room = limit - len(found)
     if not room:
         return found, "f0"
-    rows = _written(policy, wanted, cursor.row, room)
+    rows = policy.index.written(wanted.digits, list_name=wanted.list, after=cursor.row, limit=room)
     found += [file_view(entry, policy) for _, entry in rows]
     return found, f"f{rows[-1][0]}" if len(rows) == room and rows else ""
 
@@ -142,21 +142,6 @@ def entry_shown(view: EntryView, who: Principal) -> EntryView:
     if who.may(Scope.NUMBERS):
         return view
     return msgspec.structs.replace(view, text=masked_text(view.text, exact=view.kind.exact))
-
-
-def _written(
-    policy: Policy, wanted: EntryFilter, after: int, limit: int
-) -> list[tuple[int, Entry]]:
-    index = policy.index
-    if not wanted.covering:
-        return index.written(wanted.digits, list_name=wanted.list, after=after, limit=limit)
-    hits = index.matches(wanted.covering, wanted.short)
-    entries = [(hit.row, index.entry(hit.row)) for hit in hits]
-    return [
-        (row, entry)
-        for row, entry in entries
-        if not entry.managed and wanted.list in ("", entry.list)
-    ][: limit if after < 0 else 0]
 
 
 def _expired(expires: int) -> str:

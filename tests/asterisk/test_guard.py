@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.asterisk.callee import Callee
 from tests.asterisk.conftest import Place
 from tests.asterisk.gateway import Gateway
-from tests.asterisk.pbx import PATIENCE, SECRET, Pbx
+from tests.asterisk.pbx import Pbx
 
 BLOCKED = "0612999002"
-GUARDS = """
-guards:
-  asterisk: {{connect: "127.0.0.1:{port}", secret: {secret}, audit: 500ms, deadline: 10s}}
-"""
-LISTS = "lists:\n  dropping: {action: block, drop_active: true, may_be_empty: true}\n"
-
-
-@pytest.fixture
-def guarded(tmp_path: Path, pbx: Pbx) -> Iterator[Gateway]:
-    """A gateway whose guard has its link to Asterisk."""
-    gateway = Gateway(tmp_path / "gateway")
-    with gateway.config.open("a") as config:
-        config.write(GUARDS.format(port=pbx.manager_port, secret=SECRET))
-    gateway.policy.write_text(gateway.policy.read_text().replace("lists:\n", LISTS, 1))
-    gateway.start()
-    pbx.ask(gateway.address)
-    deadline = time.monotonic() + PATIENCE
-    while not json.loads(gateway.run("status", "--json"))["guards"]["ami"]:
-        assert time.monotonic() < deadline, gateway.output
-        time.sleep(0.05)
-    yield gateway
-    pbx.command("channel request hangup all")
-    pbx.wait_until_gone("PJSIP/")
-    gateway.stop()
 
 
 def originate(pbx: Pbx, channel: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Body, Depends, Response
 
-from gateway.policy.model import Action, ListDef, Mode, Party, Policy
+from gateway.policy.model import Action, ListDef, Mode, Party
 from gateway.reload import ReloadResult
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
@@ -122,11 +122,3 @@ def list_view(item: ListDef, counts: dict[str, int]) -> ListView:
         origin=str(item.origin),
         entries=counts.get(item.name, 0),
     )
-
-
-def list_named(name: str, current: Policy) -> ListDef:
-    """A list of the policy. Problem 404 when there is none of that name."""
-    for item in current.lists:
-        if item.name == name:
-            return item
-    raise Problem(404, f"there is no list {name!r}")

@@ -88,10 +88,23 @@ class Pbx:
             "rtp_end": 22000 + self.port % 20000 // 2 * 2,
         }
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def library(self) -> Path:
+        """Where AstDB is."""
+        return self._directory / "var/lib"
+
+    def sources(self) -> list[Path]:
+        """The templates of its configuration."""
+        return list(CONFIG.glob("*.conf"))
+
     def start(self) -> None:
         for name in ("lib", "agi", "spool", "run", "log"):
-            (self._directory / "var" / name).mkdir(parents=True)
-        for source in CONFIG.glob("*.conf"):
+            (self._directory / "var" / name).mkdir(parents=True, exist_ok=True)
+        for source in self.sources():
             text = source.read_text()
             if source.name != "bench.conf":
                 text = Template(text).substitute(self._values)

@@ -71,7 +71,11 @@ class ControlRefused(ControlError):
 
 
 class JournalError(GatewayError):
-    """An attempt could not be written to the journal."""
+    """So many lines of attempts, one as a rule, could not be written to the journal."""
+
+    def __init__(self, message: str, lost: int = 1) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 class StoreError(GatewayError):

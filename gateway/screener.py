@@ -1,7 +1,8 @@
 """The only door through which a live call is decided: read the policy once, decide, journal.
 
-Nothing here waits. A verdict is journaled before it is handed back; when the journal fails the
-call is answered all the same, and the failure is counted and alarmed.
+Nothing here waits. A verdict is journaled before it is handed back or, where many calls are decided
+in one turn of the loop, before ``flush`` returns; when the journal fails the call is answered all
+the same, and the failure is counted and alarmed.
 """
 
 from __future__ import annotations
@@ -101,6 +102,20 @@ class Screener:
         except JournalError as error:
             self._trouble(error)
 
+    def hold(self) -> None:
+        """Begin a turn of the loop: what is journaled from here on is kept until ``flush``.
+
+        Nothing may be awaited between the two, and no answer may leave.
+        """
+        self._journal.hold()
+
+    def flush(self) -> None:
+        """Write all that was held, in one write. Never raises: what is lost is counted."""
+        try:
+            self._journal.flush()
+        except JournalError as error:
+            self._trouble(error)
+
     def durable(self) -> Awaitable[None] | None:
         """What an answer waits for before it leaves; None when nothing."""
         return self._journal.pending_sync()
@@ -166,7 +181,7 @@ class Screener:
             self._seldom.warning("unknown trunk %r or campaign %r", call.trunk, call.campaign)
 
     def _trouble(self, error: JournalError) -> None:
-        self._metrics.inc("callgate_journal_errors_total")
+        self._metrics.inc("callgate_journal_errors_total", error.lost)
         log.error("the journal failed: %s", error)
 
 

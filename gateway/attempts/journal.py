@@ -1,21 +1,26 @@
 """The journal of one worker: every attempt is on its segment before its answer leaves.
 
-Rule 1: one line, one ``os.write``, before ``append`` returns. What the kernel has survives the
-death of the process; ``durability: disk`` waits for the disk as well (``synced``).
+Rule 1: a line is written before ``append`` returns, or, between ``hold`` and ``flush``, before
+``flush`` returns: all lines of a turn in one ``os.write``. What the kernel has survives the death
+of the process; ``durability: disk`` waits for the disk as well (``synced``).
 Rule 2: bytes are only ever appended. What a failed write left behind stays and the next line
 starts on its own line, so a reader loses nothing but the torn piece.
-Rule 3: a full disk keeps its segment (or every call would leave an empty file behind); after any
+Rule 3: lines that were held are lost one by one: those that a failed write did not bring to the
+file whole are tried again singly, and each that then fails is counted.
+Rule 4: a full disk keeps its segment (or every call would leave an empty file behind); after any
 other failure the next line goes to a new one.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 
 from gateway.attempts.ids import IdMaker, new_boot
@@ -25,9 +30,12 @@ from gateway.attempts.segments import create_segment, segment_name
 from gateway.attempts.sync import GroupSync
 from gateway.errors import JournalError
 
+log = logging.getLogger(__name__)
+
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 86400.0
 """A segment that is older ends with its next line: nothing is kept for long after its time."""
+_BREAK = ord("\n")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -56,6 +64,8 @@ class Journal:
         self._size = 0
         self._lines = 0
         self._torn = False
+        self._held: list[bytes] | None = None
+        self._taken = 0  # bytes of the last text that reached the file
 
     @property
     def late_syncs(self) -> int:
@@ -68,12 +78,26 @@ class Journal:
         return self._sync.failed if self._sync else 0
 
     def append(self, attempt: Attempt) -> None:
-        """Write one attempt. Raises JournalError; the journal stays usable."""
+        """Write one attempt, or hold it. Raises JournalError; the journal stays usable."""
         self._write(attempt)
 
     def delivery(self, attempt_id: str, delivery: Delivery, at: float) -> None:
         """Write what became of an answer at ``at``, UTC seconds. Raises JournalError."""
         self._write(DeliveryLine(delivery=str(delivery), id=attempt_id, at=at))
+
+    def hold(self) -> None:
+        """Begin a turn: lines are kept in memory until ``flush``, and no answer may leave before.
+
+        A segment may grow past its size by one turn.
+        """
+        if self._held is None:
+            self._held = []
+
+    def flush(self) -> None:
+        """Write what was held. Raises one JournalError that says how many lines are lost."""
+        held, self._held = self._held, None
+        if held:
+            self._write_held(held)
 
     def pending_sync(self) -> Awaitable[None] | None:
         """What an answer has to wait for before it leaves; None with ``durability: process``."""
@@ -85,7 +109,10 @@ class Journal:
             await self._sync.wait()
 
     def rotate(self) -> None:
-        """Close the segment, if there is one; the next line starts another. Never raises."""
+        """Close the segment, if there is one; the next line starts another. Never raises.
+
+        Lines that are held go to the next one.
+        """
         if self._descriptor is None:
             return
         with suppress(OSError):  # a segment without an end is read as one whose writer died
@@ -93,19 +120,49 @@ class Journal:
         self._leave(self._descriptor)
 
     def close(self) -> None:
-        """Close the segment and wait for the disk. Never raises."""
+        """Write what is held, close the segment and wait for the disk. Never raises."""
+        try:
+            self.flush()
+        except JournalError as error:
+            log.error("the journal failed at its end: %s", error)
         self.rotate()
         if self._sync:
             self._sync.close()
 
     def _write(self, record: Line) -> None:
         line = encode(record)
+        if self._held is not None:
+            self._held.append(line)
+        else:
+            self._append(line, 1)
+
+    def _write_held(self, held: list[bytes]) -> None:
         try:
-            self._put(self._ready(), line)
+            self._append(b"".join(held), len(held))
+        except JournalError:
+            whole = _whole(held, self._taken)
+            self._lines += whole
+            self._write_singly(held[whole:])
+
+    def _write_singly(self, lines: list[bytes]) -> None:
+        lost, last = 0, ""
+        for line in lines:
+            try:
+                self._append(line, 1)
+            except JournalError as error:
+                lost, last = lost + 1, str(error)
+        if lost:
+            raise JournalError(f"{last} ({lost} of {len(lines)} lines lost)", lost)
+
+    def _append(self, text: bytes, lines: int) -> None:
+        """Write whole lines, so many of them. Raises JournalError."""
+        self._taken = 0
+        try:
+            self._put(self._ready(), text)
         except OSError as error:
             self._failed(error)
             raise JournalError(f"{self._directory}: {error.strerror or error}") from error
-        self._lines += 1
+        self._lines += lines
         if self._size >= self._segment_bytes:
             self.rotate()
 
@@ -131,15 +188,19 @@ class Journal:
             self._sync.sync_directory(self._directory)
         return self._descriptor
 
-    def _put(self, descriptor: int, line: bytes) -> None:
-        if self._torn:
-            line = b"\n" + line
-        written = os.write(descriptor, line)
-        while written < len(line):
-            self._torn = True
-            written += os.write(descriptor, line[written:])
-        self._torn = False
-        self._size += written
+    def _put(self, descriptor: int, text: bytes) -> None:
+        start = len(b"\n") if self._torn else 0
+        if start:
+            text = b"\n" + text
+        written = 0
+        try:
+            while written < len(text):
+                written += os.write(descriptor, text[written:] if written else text)
+        finally:
+            self._size += written
+            self._taken = max(0, written - start)
+            if written:
+                self._torn = text[written - 1] != _BREAK
 
     def _failed(self, error: OSError) -> None:
         if self._descriptor is not None and self._size and error.errno not in _FULL:
@@ -151,3 +212,9 @@ class Journal:
             self._sync.retire(descriptor)
         else:
             os.close(descriptor)
+
+
+def _whole(lines: list[bytes], taken: int) -> int:
+    """How many lines stand whole in the first ``taken`` bytes of them all."""
+    ends = accumulate(map(len, lines))
+    return sum(end <= taken for end in ends)

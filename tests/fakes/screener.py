@@ -39,6 +39,8 @@ class FakeScreener:
     refused: list[tuple[Call, Reason, str]] = field(default_factory=list)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+    held: bool = False
+    flushes: int = 0
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _ids: int = 0
 
@@ -62,6 +64,13 @@ class FakeScreener:
         assert attempt_id not in self.deliveries, "a delivery is told once"
         self.deliveries[attempt_id] = delivery
         self._told.set()
+
+    def hold(self) -> None:
+        self.held = True
+
+    def flush(self) -> None:
+        self.held = False
+        self.flushes += 1
 
     def durable(self) -> Awaitable[None] | None:
         return self.wait

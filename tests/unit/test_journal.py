@@ -291,6 +291,121 @@ def test_after_a_failed_disk_the_next_line_goes_to_a_new_segment(
     assert len(segments(directory)) == 2
 
 
+def test_what_is_held_is_in_the_file_when_flush_returns_by_one_write(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, sizes = os.write, list[int]()
+
+    def counted(descriptor: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr("gateway.attempts.journal.os.write", counted)
+    journal = Journal(directory)
+    journal.hold()
+    attempts = append_many(journal, 3)
+    journal.delivery(attempts[0].id, Delivery.CONFIRMED, NOON + 1)
+    assert not segments(directory)
+    journal.flush()
+    (path,) = segments(directory)
+    assert lines_of(path) == [*attempts, DeliveryLine("confirmed", attempts[0].id, NOON + 1)]
+    assert sizes == [path.stat().st_size]
+    journal.flush()
+    (late,) = append_many(journal, 1)
+    assert lines_of(path)[-1] == late, "without hold a line is written at once"
+    journal.close()
+    assert lines_of(path)[-1] == EndLine(5)
+
+
+def test_what_is_held_goes_to_a_new_file_when_somebody_removed_the_old(directory: Path) -> None:
+    journal = Journal(directory)
+    append_many(journal, 1)
+    segments(directory)[0].unlink()
+    journal.hold()
+    attempts = append_many(journal, 3)
+    journal.flush()
+    assert lines_of(segments(directory)[0]) == attempts
+    journal.close()
+
+
+def test_a_turn_ends_a_segment_that_it_filled(directory: Path) -> None:
+    journal = Journal(directory, segment_bytes=1000)
+    kept = []
+    for turn in range(4):
+        journal.hold()
+        kept += append_many(journal, 10, NOON + 100 * turn)
+        journal.flush()
+    journal.close()
+    found = [lines_of(path) for path in segments(directory)]
+    assert [line for lines in found for line in lines if isinstance(line, Attempt)] == kept
+    assert [lines[-1] for lines in found] == [EndLine(10)] * 4
+
+
+def test_a_journal_that_is_closed_with_lines_held_writes_them(
+    directory: Path, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(directory)
+    journal.hold()
+    attempts = append_many(journal, 2)
+    journal.close()
+    assert lines_of(segments(directory)[0]) == [*attempts, EndLine(2)]
+    journal.hold()
+    append_many(journal, 2)
+    disk.room = 0
+    journal.close()
+    assert "2 of 2 lines lost" in caplog.text
+
+
+@pytest.mark.parametrize("room", range(0, 1100, 37))
+def test_of_held_lines_every_one_is_in_the_file_or_counted(
+    directory: Path, disk: Disk, room: int
+) -> None:
+    journal = Journal(directory)
+    first = append_many(journal, 1)
+    disk.room = room
+    journal.hold()
+    held = append_many(journal, 4, NOON + 10)
+    with pytest.raises(JournalError, match="No space left") as caught:
+        journal.flush()
+    disk.room = None
+    last = append_many(journal, 1, NOON + 20)
+    journal.close()
+    (path,) = segments(directory)
+    found = [line for line in lines_of(path) if line is not None]
+    kept = held[: len(held) - caught.value.lost]
+    assert found == [*first, *kept, *last, EndLine(2 + len(kept))]
+
+
+@pytest.mark.parametrize("room", range(0, 1100, 37))
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_held_lines_of_a_write_that_failed_once_are_all_in_the_journal(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, room: int, error: int
+) -> None:
+    write, left = os.write, [room, 0]
+
+    def once(descriptor: int, data: bytes) -> int:
+        if left:
+            size = left.pop(0)
+            if not size:
+                left.clear()
+                raise OSError(error, os.strerror(error))
+            return write(descriptor, data[:size])
+        return write(descriptor, data)
+
+    journal = Journal(directory)
+    first = append_many(journal, 1)
+    monkeypatch.setattr("gateway.attempts.journal.os.write", once)
+    journal.hold()
+    held = append_many(journal, 4, NOON + 10)
+    journal.flush()
+    journal.close()
+    files = segments(directory)
+    found = [line for path in files for line in lines_of(path)]
+    assert [line for line in found if isinstance(line, Attempt)] == [*first, *held]
+    assert len(files) == (1 if error == errno.ENOSPC else 2)
+    assert all(b"\n\n" not in path.read_bytes() for path in files)
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -59,6 +59,35 @@ def test_a_verdict_stands_in_the_journal_before_it_is_handed_back(
         assert part in text
 
 
+def test_the_verdicts_of_a_turn_stand_in_the_journal_once_it_is_flushed(
+    screener: Screener, tmp_path: Path
+) -> None:
+    screener.hold()
+    screened = [screener.screen(inbound(f"+3316200000{n}"), "agi") for n in range(3)]
+    screener.delivered(screened[0].attempt_id, Delivery.CONFIRMED)
+    assert journaled(tmp_path) == ""
+    screener.flush()
+    text = journaled(tmp_path)
+    assert all(one.attempt_id in text for one in screened)
+    assert len(text.splitlines()) == 4
+
+
+def test_every_line_of_a_turn_that_the_disk_refuses_is_counted_and_told_of_once(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    screener = Screener(Policies(POLICY), journal, metrics)
+    screener.hold()
+    for n in range(3):
+        screener.screen(inbound(f"+3316200000{n}"), "agi")
+    with mock.patch("gateway.attempts.journal.os.write", side_effect=OSError(28, "no space")):
+        screener.flush()
+    assert metrics.value("callgate_journal_errors_total") == 3
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "3 of 3 lines lost" in caplog.text
+    assert not screener.screen(inbound("+33199000000"), "agi").verdict.blocked
+
+
 def test_a_broken_journal_never_stops_an_answer(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -52,6 +52,8 @@ class Screener:
         self._seldom = Seldom(log)
         self.on_allowed: Callable[[Call], None] | None = None
         """Told of every call that was allowed, once it is journaled. Must not raise."""
+        self.on_emergency: Callable[[str, float], None] | None = None
+        """Told the trunk and time of every emergency call that went out. Must not raise."""
 
     def screen(self, call: Call, frontend: str, *, started: float | None = None) -> Screened:
         """Decide one call and journal it. Never raises.
@@ -160,8 +162,10 @@ class Screener:
 
     def _open_window(self, call: Call) -> None:
         """Only trunks of the policy are remembered: a name made up by a peer costs no memory."""
-        known = call.trunk in self._policies.current.trunks
-        self._emergencies[call.trunk if known else ""] = call.at
+        trunk = call.trunk if call.trunk in self._policies.current.trunks else ""
+        self._emergencies[trunk] = call.at
+        if self.on_emergency is not None:
+            self.on_emergency(trunk, call.at)
 
     def _count(self, call: Call, verdict: Verdict, frontend: str, elapsed: float) -> None:
         metrics = self._metrics

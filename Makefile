@@ -13,7 +13,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint asterisk browser oracle lock clean bench
+.PHONY: help run test check lint asterisk browser oracle lock clean bench soak
 
 # The first Python 3.11 or newer that can make an environment. A name on PATH proves nothing (a
 # version manager's shim may fail when it is run), so each candidate is asked. Debian ships venv
@@ -117,3 +117,7 @@ bench: $(VENV)/.dev bench/.venv/.done ## what a call costs, as ratios against pe
 	@$(PY) -m bench.fastagi
 	@$(PY) -m bench.esl
 	@$(PY) -m bench.http
+
+# Each part has the bound of every test; the whole has this one.
+soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
+	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)

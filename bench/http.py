@@ -13,9 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import multiprocessing
-import os
 import re
-import statistics
 import sys
 import tempfile
 import time
@@ -26,8 +24,10 @@ from typing import Any
 
 import httpx
 
-from bench.fastagi import call
-from bench.measure import OURS, Server, caller, callgate, cpu_seconds, free_port, running
+from bench.measure import Server, callgate, cpu_seconds, free_port, running, unpin
+from bench.result import Result
+from gateway.pbx.asterisk import screen_path
+from gateway.protocols.agi_client import Channel, environment
 from gateway.tokens import Scope, Tokens
 
 CALLS_AT_ONCE = 4
@@ -39,7 +39,24 @@ PAGES = ("/", "/blacklist", "/attempts", "/campaigns", "/check", "/audit")
 PREFIX = {"number": "+33162", "kind": "prefix"}
 HTML = {"Accept": "text/html"}
 LONG = 60.0
-KEYS = ("p50", "p99", "cpu", "decision p50", "decision p99")
+UNITS = {"p50": "ms", "p99": "ms", "cpu": "us", "decision p50": "us", "decision p99": "us"}
+
+
+def caller(number: int) -> str:
+    return f"+33{162_000_000 + number % 2 * 27_000_000 + number % 100_000}"
+
+
+async def call(port: int, number: int) -> None:
+    """One call as Asterisk places it, to its end."""
+    calling = caller(number)
+    path = screen_path("inbound", "", "", calling, "+33140000000")
+    channel = Channel(caller=calling, unique_id=f"1795362711.{number}")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(environment(f"agi://127.0.0.1:{port}/{path}", channel))
+    if await reader.readline():
+        writer.write(b"200 result=0\n")
+        await reader.read()
+    writer.close()
 
 
 class Busy:
@@ -122,7 +139,7 @@ async def load(port: int, calls: int) -> list[float]:
     async def lane() -> None:
         for number in numbers:
             began = time.perf_counter()
-            await call(OURS, port, number)
+            await call(port, number)
             found.append((time.perf_counter() - began) * 1e3)
 
     await asyncio.gather(*(lane() for _ in range(CALLS_AT_ONCE)))
@@ -160,7 +177,7 @@ def site(entries: int) -> Iterator[tuple[int, int, str, str]]:
             settings.write(f'http: {{listen: "127.0.0.1:{http}"}}\n')
         token = Tokens(folder / "state").create("bench", [Scope.ADMIN])
         with running(Server(port, command)) as pid:
-            os.sched_setaffinity(pid, os.sched_getaffinity(0))
+            unpin(pid)
             url = f"http://127.0.0.1:{http}"
             with httpx.Client(
                 transport=httpx.HTTPTransport(retries=8), timeout=LONG, trust_env=False
@@ -176,8 +193,11 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--watchers", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="fewer calls and rounds")
     options = parser.parse_args()
-    found = {name: {key: list[float]() for key in KEYS} for name in ("idle", "busy")}
+    if options.quick:
+        options.calls, options.rounds = 1000, 2
+    found = {name: {key: list[float]() for key in UNITS} for name in ("idle", "busy")}
     counts: Counts = PROCESSES.Array("l", 2)
     with site(options.entries) as (pid, port, url, token):
 
@@ -193,7 +213,7 @@ def main() -> None:
                     microseconds(before, after, 0.5),
                     microseconds(before, after, 0.99),
                 )
-                for key, value in zip(KEYS, values, strict=True):
+                for key, value in zip(UNITS, values, strict=True):
                     found[name][key].append(value)
 
         for place in range(options.rounds + 1):
@@ -206,24 +226,27 @@ def main() -> None:
             one("busy", place)
             end.set()
             clients.join()
-    report(found, *counts)
-
-
-def report(found: dict[str, dict[str, list[float]]], answers: int, refused: int) -> None:
-    for name, figures in found.items():
-        told = {key: statistics.median(values) for key, values in figures.items()}
-        print(
-            f"HTTP {name}: a call takes {told['p50']:.2f} ms (p99 {told['p99']:.2f} ms), "
-            f"of which to decide <= {told['decision p50']:.0f} us "
-            f"(p99 <= {told['decision p99']:.0f} us), {told['cpu']:.0f} us of CPU"
-        )
-    for key in found["idle"]:
-        pairs = zip(found["busy"][key], found["idle"][key], strict=True)
-        ratio = statistics.median(one / other for one, other in pairs if other)
-        print(f"busy / idle, {key}, median of the rounds: {ratio:.2f}")
-    print(f"{answers} answers of the HTTP side meanwhile, {refused} of them refusals")
+    answers, refused = counts
+    result = Result("http", quick=options.quick)
+    result.setting = (
+        f"{options.entries:,} entries, {options.rounds} rounds of {options.calls:,} calls, "
+        f"{CALLS_AT_ONCE} at a time; {options.clients} clients and {options.watchers} watchers"
+    )
+    report(found, result)
+    result.note(f"{answers} answers of the HTTP side meanwhile, {refused} of them refusals")
+    result.finish()
     if refused > answers / 2:
         sys.exit("the HTTP side was not busy: most answers were refusals")
+
+
+def report(found: dict[str, dict[str, list[float]]], result: Result) -> None:
+    for name, figures in found.items():
+        for key, values in figures.items():
+            result.row(f"HTTP {name}, {key}", values, UNITS[key])
+    for key in found["idle"]:
+        pairs = zip(found["busy"][key], found["idle"][key], strict=True)
+        kept = [(one, other) for one, other in pairs if other]
+        result.ratio(f"busy / idle, {key}", *zip(*kept, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,36 @@
 """Servers side by side: pinned to one processor, loaded in interleaved rounds, their CPU read.
 
-The CPU is that of the server's process alone, from /proc. A round is one load on each server in
-turn, and what is told is medians and the median of the ratios within a round: a neighbour that is
-busy for a while burdens all of them alike. The first round warms up and is not counted.
+The CPU is that of the server's processes alone, in nanoseconds from their CPU clocks. A round is
+one load on each server in turn, and what is told is medians and the median of the ratios within a
+round: a neighbour that is busy for a while burdens all of them alike. The first round warms up
+and is not counted. The ingester is not part of what a call costs: it has a processor of its own,
+the load's, and its CPU is told beside.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import contextlib
+import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-HERE = Path(__file__).parent
-TICKS = os.sysconf("SC_CLK_TCK")
-CONCURRENCY = 32
+from bench.build import CACHE, HERE, binary
+from bench.corpus import corpus
+
 OURS = "callgate"
+CONCURRENCY = 32
+SERVER_PLACE, LOAD_PLACE = 0, 1
+NOT_SERVING = ("gateway.attempts.ingest",)
+"""Processes of the gateway's that no call waits for."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Server:
     """A command that listens on that port of 127.0.0.1."""
 
     port: int
-    command: list[str]
+    command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,42 +48,73 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(stat[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
 
 
-def peak_megabytes(pid: int) -> int:
+def is_serving(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        return not any(word in NOT_SERVING for word in command)
+    return False
+
+
+def cpu_seconds(*pids: int) -> float:
+    """User and system time of processes with all their threads, also ended ones."""
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+
+
+def megabytes(pid: int, what: str = "VmHWM") -> int:
+    """``VmHWM`` is the most that a process ever had, ``VmRSS`` what it has."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    return int(status.partition(f"{what}:")[2].split()[0]) // 1024
 
 
 def pin(pid: int, place: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
+    """All threads of a process, 0 for this one. Does nothing where there is one processor."""
+    cores = sorted(os.sched_getaffinity(0) | _cores())
     if len(cores) > 1:
-        os.sched_setaffinity(pid, {cores[place % len(cores)]})
+        for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {cores[place % len(cores)]})
 
 
-def callgate(folder: Path, frontend: str, port: int, entries: int) -> list[str]:
+def unpin(pid: int) -> None:
+    """A process and all below it, with all threads, wherever the kernel likes."""
+    for one in family(pid):
+        for task in Path(f"/proc/{one}/task").iterdir():
+            os.sched_setaffinity(int(task.name), _cores())
+
+
+def _cores() -> set[int]:
+    return set(range(os.cpu_count() or 1))
+
+
+def callgate(folder: Path, frontend: str, port: int, entries: int, settings: str = "") -> list[str]:
     """A configuration of mixed entries with that one frontend, and the command that serves it."""
-    (folder / "block.txt").write_text(
-        "".join(f"+33{160_000_000 + place * 7}\n" for place in range(entries))
-    )
+    block = corpus(entries) / "block.txt"
     (folder / "policy.yaml").write_text(
-        "numbering: {region: FR}\n"
-        "lists:\n  nuisance: {action: block, prefixes: [+33162], files: [block.txt]}\n"
+        f"numbering: {{region: FR}}\nlists:\n  nuisance: {{action: block, files: [{block}]}}\n"
     )
-    frontends = {"agi": "off", "esl": "off", frontend: f"127.0.0.1:{port}"}
+    listens = {"agi": "off", "esl": "off", frontend: f"127.0.0.1:{port}"}
     (folder / "callgate.yaml").write_text(
         "policy: policy.yaml\nstate: state\n"
-        + "".join(f"{name}: {{listen: '{listen}'}}\n" for name, listen in frontends.items())
+        + "".join(
+            f"{name}: {{listen: '{listen}'{', max_connections: 20000' * (listen != 'off')}}}\n"
+            for name, listen in listens.items()
+        )
+        + settings
     )
     return [sys.executable, "-m", "gateway", "--config", str(folder / "callgate.yaml"), "serve"]
-
-
-def caller(number: int) -> str:
-    """Every other one is blocked by the configuration above."""
-    return f"+33{162_000_000 + number % 2 * 27_000_000 + number % 100_000}"
 
 
 def listens(port: int) -> bool:
@@ -87,71 +125,119 @@ def listens(port: int) -> bool:
 
 @contextlib.contextmanager
 def running(server: Server) -> Iterator[int]:
+    """The server's process once it listens; ended when the block is left."""
     process = subprocess.Popen(
         server.command,
         env=os.environ | server.environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
-        for _ in range(3000):
+        for _ in range(6000):
             if listens(server.port):
                 break
             if process.poll() is not None:
-                sys.exit(f"a server did not start: {' '.join(server.command)}")
+                assert process.stderr
+                why = process.stderr.read().decode()
+                sys.exit(f"a server did not start: {' '.join(server.command)}\n{why}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.02)
-        pin(process.pid, 0)
+        place(process.pid)
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.communicate(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
-async def lanes(call: Callable[[int], Awaitable[None]], calls: int) -> None:
-    """That many calls, some of them at once."""
-    numbers = iter(range(calls))
+def place(pid: int) -> None:
+    """What serves on one processor, what does not on the load's."""
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            pin(one, SERVER_PLACE if is_serving(one) else LOAD_PLACE)
 
-    async def lane() -> None:
-        for number in numbers:
-            await call(number)
 
-    await asyncio.gather(*(lane() for _ in range(CONCURRENCY)))
+@dataclass(frozen=True)
+class Load:
+    """What ``bench/c/load.c`` is told: its mode and its settings, but for how many and how fast."""
+
+    mode: str
+    settings: Mapping[str, object]
+
+    def run(self, port: int, calls: int, **more: object) -> dict[str, Any]:
+        """What it reports. Exits when a call failed, unless ``failures`` are allowed."""
+        allowed = more.pop("failures", 0)
+        told = {"port": port, "calls": calls, "connections": CONCURRENCY, **self.settings, **more}
+        words = [f"{name}={value}" for name, value in told.items()]
+        command = [str(binary("load")), self.mode, *words]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, check=True, preexec_fn=lambda: pin(0, LOAD_PLACE)
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        if found["failures"] and not allowed:
+            sys.exit(f"calls failed: {found}")
+        return found
+
+
+def written(name: str, data: bytes) -> Path:
+    """A file in the cache for ``load`` to read."""
+    CACHE.mkdir(exist_ok=True)
+    (CACHE / name).write_bytes(data)
+    return CACHE / name
+
+
+@dataclass
+class Run:
+    """One load on one server: microseconds of CPU per call, and what the load saw."""
+
+    cpu: float
+    ingester: float
+    load: dict[str, Any]
+
+
+def one_load(pid: int, work: Callable[[], dict[str, Any]]) -> Run:
+    """The CPU that a server spends on it. Its processes are looked up once, before."""
+    pids = family(pid)
+    serving = [one for one in pids if is_serving(one)]
+    beside = [one for one in pids if one not in serving]
+    before, other = cpu_seconds(*serving), cpu_seconds(*beside)
+    told = work()
+    each = 1e6 / told["calls"]
+    return Run((cpu_seconds(*serving) - before) * each, (cpu_seconds(*beside) - other) * each, told)
 
 
 def compare(
-    servers: Mapping[str, Server],
-    call: Callable[[str, int, int], Awaitable[None]],
-    *,
-    calls: int,
-    rounds: int,
-) -> None:
-    """Load each with ``call(name, port, number)``; print CPU per call and the peak of memory."""
-    pin(0, 1)
-    figures: dict[str, list[float]] = {name: [] for name in servers}
+    servers: Mapping[str, Server], loads: Mapping[str, Load], *, calls: int, rounds: int
+) -> tuple[dict[str, list[Run]], dict[str, int]]:
+    """Load each in turn, round by round; the runs of each, and its peak of memory in MB."""
+    runs: dict[str, list[Run]] = {name: [] for name in servers}
     with contextlib.ExitStack() as stack:
         pids = {name: stack.enter_context(running(server)) for name, server in servers.items()}
         for counts in range(rounds + 1):
             for name, server in servers.items():
-                before = cpu_seconds(pids[name])
-                asyncio.run(lanes(partial(call, name, server.port), calls))
+                run = one_load(pids[name], lambda: loads[name].run(server.port, calls))  # noqa: B023
                 if counts:
-                    figures[name].append((cpu_seconds(pids[name]) - before) / calls * 1e6)
-        memory = {name: peak_megabytes(pid) for name, pid in pids.items()}
-    report(figures, memory)
+                    runs[name].append(run)
+        memory = {name: megabytes(pid) for name, pid in pids.items()}
+    return runs, memory
 
 
-def report(figures: Mapping[str, list[float]], memory: Mapping[str, int]) -> None:
-    for name, values in figures.items():
-        spread = f"{min(values):.0f} to {max(values):.0f}"
-        cost = f"{statistics.median(values):7.1f} us of CPU per call ({spread})"
-        print(f"{name:<12} {cost}, {memory[name]} MB")
-    for name, values in figures.items():
-        if name != OURS:
-            pairs = zip(figures[OURS], values, strict=True)
-            ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-            print(f"{OURS} / {name}, median of the rounds: {ratio:.2f}")
+def arguments(description: str | None, *, calls: int, rounds: int) -> argparse.ArgumentParser:
+    """What every comparison can be told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--peer-python", default=str(HERE / ".venv/bin/python"))
+    parser.add_argument("--calls", type=int, default=calls, help="in one round, on one server")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--quick", action="store_true", help="fewer calls and rounds")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    options = parser.parse_args()
+    if options.quick:
+        options.calls, options.rounds = options.calls // 4, 3
+    return options

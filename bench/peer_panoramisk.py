@@ -1,4 +1,7 @@
-"""panoramisk's FastAGI server, deciding nothing: one SET VARIABLE and it is done."""
+"""panoramisk's FastAGI server, deciding nothing: one SET VARIABLE and it is done.
+
+peer_panoramisk.py PORT [uvloop]
+"""
 
 import asyncio
 import sys
@@ -13,9 +16,13 @@ async def screen(request):
 async def main(port):
     application = fast_agi.Application(loop=asyncio.get_running_loop())
     application.add_route("screen", screen)
-    server = await asyncio.start_server(application.handler, "127.0.0.1", port)
+    server = await asyncio.start_server(application.handler, "127.0.0.1", port, backlog=1024)
     async with server:
         await server.serve_forever()
 
 
+if sys.argv[2:] == ["uvloop"]:
+    import uvloop
+
+    uvloop.install()
 asyncio.run(main(int(sys.argv[1])))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Direction(StrEnum):
@@ -21,8 +22,7 @@ class Presentation(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """The facts of one call set-up. Numbers are raw text, as the PBX passed them.
 
     ``at`` is the UTC time in seconds since the epoch at which the frontend received the call:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway import numbers
 from gateway.attempts.journal import Journal
@@ -33,8 +35,7 @@ class PolicySource(Protocol):
     def current(self) -> Policy: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Screened:
+class Screened(msgspec.Struct, frozen=True, gc=False):
     """A verdict that stands in the journal (unless the journal failed) under this id."""
 
     verdict: Verdict

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway.calls import Call, Direction
 from gateway.entries import Asked, NewChange, Op, understand

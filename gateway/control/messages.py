@@ -147,7 +147,7 @@ class Screened(msgspec.Struct, frozen=True, kw_only=True):
         return Verdict(**{name: getattr(self, name) for name in VERDICT_FIELDS})
 
 
-VERDICT_FIELDS = tuple(set(Screened.__struct_fields__) & set(Verdict.__slots__))
+VERDICT_FIELDS = tuple(set(Screened.__struct_fields__) & set(Verdict.__struct_fields__))
 """What a verdict is told in; a PBX has no use for the rest."""
 
 

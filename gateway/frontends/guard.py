@@ -20,8 +20,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from typing import Any, ClassVar, Final, Protocol
+
+from msgspec.structs import replace
 
 from gateway.attempts.model import Delivery
 from gateway.calls import Call

@@ -20,7 +20,8 @@ There is no clock here but ``Call.at``, no I/O and no exception for any text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gateway import numbers
 from gateway.calls import Call, Direction, Presentation

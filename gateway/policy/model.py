@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.calls import Direction
 from gateway.numbers import NumberPlan
 
@@ -235,8 +237,7 @@ class Policy:
         learn("has_other_party", any(item.party is not Party.REMOTE for item in self.lists))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """Allow or block, and everything needed to say why.
 
     ``party`` is ``caller``, ``callee`` or empty (no party was matched). ``entry`` is the text of

@@ -11,6 +11,8 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
+from msgspec import structs
+
 from gateway.calls import Call, Direction
 from gateway.policy.decide import decide
 from gateway.policy.model import Policy, Reason, Verdict
@@ -80,7 +82,7 @@ class Decider:
         if known is not None and known[0] <= call.at < known[1]:
             return known[2]
         watched = _Watched(call.at)
-        verdict = decide(replace(call, at=watched), self.policy)
+        verdict = decide(structs.replace(call, at=watched), self.policy)
         if watched.since < watched.until:
             if len(self._known) >= MOST:
                 self._known.clear()
@@ -102,7 +104,7 @@ class Replayer:
         if self._emergencies and call.direction is Direction.INBOUND:
             since = self._emergencies.get(trunk, 0.0)
             if since and abs(call.at - since) <= self.policy.emergency.callback_window:
-                return decide(replace(call, emergency_at=since), self.policy)
+                return decide(structs.replace(call, emergency_at=since), self.policy)
         verdict = self._decider.verdict(call)
         if verdict.reason is Reason.EMERGENCY:
             self._emergencies[trunk] = call.at

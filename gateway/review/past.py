@@ -10,7 +10,9 @@ Which it was matters only where two policies disagree about the number (``owned`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.attempts.model import Attempt
 from gateway.calls import Call, Direction, Presentation

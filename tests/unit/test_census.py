@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gateway.calls import Call, Direction
 from gateway.frontends.census import MAX_CALLS, Census, LiveCalls

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.numbers import NumberPlan
@@ -217,7 +218,7 @@ def test_an_emergency_service_may_call_back_within_the_window() -> None:
     policy = make_policy([NUISANCE], [prefix("nuisance", "33162")])
     call = inbound("+33162000000", emergency_at=NOON - 1800)
     assert decide(call, policy).reason == "emergency_callback"
-    assert decide(replace(call, at=NOON + 1), policy).blocked
+    assert decide(structs.replace(call, at=NOON + 1), policy).blocked
 
 
 def test_an_unknown_trunk_blocks_outbound_and_is_marked_inbound() -> None:
@@ -266,7 +267,7 @@ def test_a_withheld_number_that_is_allowed_by_name_gets_in() -> None:
     policy = make_policy([PARTNERS, hidden], [prefix("partners", "33162")])
     restricted = inbound("+33162000000", presentation=Presentation.RESTRICTED)
     assert decide(restricted, policy).list == "partners"
-    verdict = decide(replace(restricted, caller="+33199000000"), policy)
+    verdict = decide(structs.replace(restricted, caller="+33199000000"), policy)
     assert (verdict.list, verdict.response) == ("hidden", 433)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.attempts import query
 from gateway.attempts.model import Attempt
@@ -168,7 +169,7 @@ def brute_force(policy: Policy, entry: Entry, attempts: list[Attempt]) -> tuple[
         call = call_of(attempt)
         assert call is not None
         if attempt.reason == "emergency_callback":
-            call = replace(call, emergency_at=call.at)
+            call = structs.replace(call, emergency_at=call.at)
         before, after = decide(call, policy), decide(call, more)
         if before.blocked is not after.blocked:
             numbers.add(remote_of(attempt))

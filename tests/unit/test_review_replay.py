@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.attempts.journal import Journal
 from gateway.attempts.model import Attempt
@@ -271,7 +272,7 @@ def in_turn(steps: Sequence[tuple[Call, float]]) -> list[Call]:
     """The calls one after the other, around the time at which generated entries expire."""
     at, calls = NOON - 1, []
     for call, pause in steps:
-        calls.append(replace(call, at=at, emergency_at=0.0))
+        calls.append(structs.replace(call, at=at, emergency_at=0.0))
         at += pause
     return calls
 
@@ -320,8 +321,8 @@ def test_a_remembered_verdict_is_the_one_that_would_be_decided(
     policy, _ = made
     decider = Decider(policy)
     for moment in times:
-        asked = replace(call, at=NOON + moment)
-        assert decider.verdict(asked) == replace(decide(asked, policy), shadow=None)
+        asked = structs.replace(call, at=NOON + moment)
+        assert decider.verdict(asked) == structs.replace(decide(asked, policy), shadow=None)
 
 
 def test_equal_calls_are_decided_once_while_nothing_expires(

@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from msgspec import structs
 
 from gateway.attempts.journal import Journal
 from gateway.attempts.model import Delivery
@@ -136,7 +137,7 @@ def test_an_emergency_call_opens_its_trunk_for_a_call_back(screener: Screener) -
     back = inbound("+33162000000", at=NOON + 60, trunk="carrier")
     assert screener.screen(back, "agi").verdict.reason is Reason.EMERGENCY_CALLBACK
     for other in ("other", ""):
-        assert screener.screen(replace(back, trunk=other), "agi").verdict.blocked
+        assert screener.screen(structs.replace(back, trunk=other), "agi").verdict.blocked
 
 
 def test_trunks_that_nobody_configured_share_one_window(screener: Screener) -> None:

@@ -40,7 +40,10 @@ class Generations:
         self._directory = directory
         self._entries = entries
         self._serial = itertools.count(1)
-        self._aside: Path | None = None
+        self.aside: Path | None = None
+        """Where the generation lies that was compiled last, until it is kept."""
+        self.in_force: Path | None = None
+        """What must not be removed: whoever joins later opens it."""
 
     async def compile(
         self, policy: Path, *, force: bool = False, managed: bool = True
@@ -62,14 +65,21 @@ class Generations:
         except (OSError, StoreError) as error:
             return Report(faults=(_fault(str(error)),)), None
 
+    @property
+    def kept_at(self) -> Path:
+        """Where the last good one lies."""
+        return (self._directory / _CURRENT).resolve()
+
     def keep(self) -> None:
         """Make what was compiled last the last good one. OSError when the disk refuses."""
-        if self._aside is None:
+        if self.aside is None:
             raise FileNotFoundError("nothing was compiled")
         number = max((int(path.name) for path in self._kept()), default=0) + 1
         kept = self._directory / str(number)
-        self._aside.rename(kept)
-        self._aside = None
+        self.aside.rename(kept)
+        if self.in_force == self.aside:
+            self.in_force = kept
+        self.aside = None
         link = self._directory / f"{_CURRENT}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(kept.name)
@@ -81,9 +91,9 @@ class Generations:
 
     def discard(self) -> None:
         """Remove what was compiled last, if it was not kept."""
-        if self._aside is not None:
-            shutil.rmtree(self._aside, ignore_errors=True)
-            self._aside = None
+        if self.aside is not None:
+            shutil.rmtree(self.aside, ignore_errors=True)
+            self.aside = None
 
     def last_good(self) -> Generation:
         """Open what was kept. StoreError when there is none, or it is damaged."""
@@ -106,10 +116,11 @@ class Generations:
         """A name of its own: a child that outlived its parent must not write into ours."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stray in self._directory.glob(f"{_ASIDE}*"):
-            shutil.rmtree(stray, ignore_errors=True)
+            if stray != self.in_force:
+                shutil.rmtree(stray, ignore_errors=True)
         aside = self._directory / f"{_ASIDE}{os.getpid()}-{next(self._serial)}"
         aside.mkdir(mode=0o700)
-        self._aside = aside
+        self.aside = aside
         return aside
 
     async def _run(self, policy: Path, aside: Path, *options: str) -> tuple[int, str]:

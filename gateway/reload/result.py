@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gateway.metrics import Metrics
+from gateway.policy.model import Policy
+from gateway.reload.overlay import managed_seq
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,3 +35,12 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
         metrics.inc("callgate_policy_reloads_total", result=self.status)
         metrics.set("callgate_policy_last_reload_successful", self.ok)
         metrics.observe("callgate_policy_compile_seconds", self.seconds)
+
+
+def publish(metrics: Metrics, policy: Policy, totals: Mapping[str, int]) -> None:
+    """Show the policy that runs, with the entries of each of its lists."""
+    metrics.set("callgate_policy_lists", len(policy.lists))
+    metrics.set("callgate_policy_managed_revision", managed_seq(policy))
+    metrics.clear("callgate_policy_entries")
+    for name, count in totals.items():
+        metrics.set("callgate_policy_entries", count, list=name)

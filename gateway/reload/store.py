@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,17 +26,15 @@ from gateway.policy.generation import Generation, Report
 from gateway.policy.model import Policy
 from gateway.policy.stamps import Stamp, contents, refreshed
 from gateway.reload.dropped import dropped
+from gateway.reload.editions import Nobody, Spread, step_to
+from gateway.reload.folding import LAY_AT_ONCE, Folding
 from gateway.reload.generations import Generations
 from gateway.reload.overlay import Laid, Told, lay, managed_seq
-from gateway.reload.result import ReloadResult
+from gateway.reload.result import ReloadResult, publish
 from gateway.reload.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-FOLD_AFTER = 2000
-"""Managed changes beside the compiled table after which it is compiled anew, to stay fast."""
-LAY_AT_ONCE = 2000
-"""Managed changes that one step lays over the policy; of more the compiler takes care."""
 _ACCEPT = "callgate reload --force accepts it"
 
 
@@ -53,16 +52,17 @@ class PolicyStore:
         self.last: ReloadResult | None = None
         self.on_added: Callable[[frozenset[str]], None] | None = None
         """Told which lists got managed entries, once they are in force. Must not raise."""
+        self.spread: Spread = Nobody()
+        """Those that decide by it too, each policy in force with them and here at one moment."""
         self._entries = entries
         self._generations = generations
         self._metrics = metrics
         self._generation: Generation | None = None
         self._trouble = Trouble(metrics)
         self._laid: Laid | None = None
-        self._end = 0
         self._reloading = asyncio.Lock()
         self._swapping = asyncio.Lock()
-        self._folding: asyncio.Task[None] | None = None
+        self._folding = Folding(self)
 
     async def start(self) -> ReloadResult:
         """Load the configured policy, else the last good one. ConfigError when there is neither.
@@ -88,9 +88,7 @@ class PolicyStore:
 
     async def close(self) -> None:
         """End what still runs in the background; no child is left when this returns."""
-        if self._folding is not None:
-            self._folding.cancel()
-            await asyncio.wait({self._folding})
+        await self._folding.close()
 
     async def apply_changes(self, changes: Sequence[NewChange]) -> list[Applied]:
         """Write managed changes, all or none; the next call sees them.
@@ -119,17 +117,32 @@ class PolicyStore:
         try:
             async with self._swapping:
                 before, laid = self.current, await self._step(told)
-                self._laid, self.current = laid, laid.policy
+                await self._put_in_force(laid)
         except Exception as error:
             self._trouble.of_entries(error)
             return False
         self._trouble.of_entries(None)
         if self.current is not before:
-            self._publish()
+            publish(self._metrics, self.current, self.totals)
             self._tell_added(laid.added)
         if laid.behind or self.current is not before:
-            self._fold_in_time(laid)
+            busy = self._reloading.locked() or bool(self.degraded)
+            self._folding.in_time(laid, self.total, busy=busy)
         return True
+
+    async def _put_in_force(
+        self, laid: Laid, generation: Generation | None = None, place: Path | None = None
+    ) -> None:
+        """With everybody at once; on a new generation, that lies at ``place``. StoreError."""
+        if generation is None and laid.policy is self.current:
+            self._laid = laid
+            return
+        since = generation.policy if generation else self._laid.ordered if self._laid else None
+        step = partial(step_to, laid, self._entries, since, place)
+        async with self.spread.turn(step):
+            self._generation = generation or self._generation
+            self._laid, self.current = laid, laid.policy
+            self._generations.in_force = place or self._generations.in_force
 
     async def _step(self, told: Told) -> Laid:
         assert self._laid is not None
@@ -192,7 +205,7 @@ class PolicyStore:
             await asyncio.to_thread(self._generations.discard)
             return self._failed("refused", why, report, began)
         try:
-            await self._swap(generation, patient=bare)
+            await self._swap(generation, self._generations.aside, patient=bare)
         except StoreError as error:
             return self._failed("failed", (str(error),), report, began)
         await self._keep()
@@ -200,7 +213,7 @@ class PolicyStore:
 
     async def _run_kept(self, kept: Generation, result: ReloadResult) -> ReloadResult:
         """Run the last good policy, though the configured one is another."""
-        await self._swap(kept, patient=True)
+        await self._swap(kept, self._generations.kept_at, patient=True)
         refused = f"was refused ({'; '.join(result.faults)}; {_ACCEPT})"
         state = refused if result.status == "refused" else "cannot be loaded"
         self._trouble.of_policy(f"the configured policy {state}; the last good one runs")
@@ -212,30 +225,12 @@ class PolicyStore:
         )
         return self.last
 
-    def _fold_in_time(self, laid: Laid) -> None:
-        """Start to compile the managed changes in when they are many; once at a time.
-
-        While the log grows fast, only once that doubles the policy: each time costs all of it.
-        """
-        before, self._end = self._end, managed_seq(laid.ordered) + laid.behind
-        enough = self.total if self._end - before > LAY_AT_ONCE // 4 else 0
-        many = laid.behind > enough or laid.changes > FOLD_AFTER
-        busy = self._reloading.locked() or not (self._folding is None or self._folding.done())
-        if many and not busy and not self.degraded:
-            self._folding = asyncio.create_task(self._fold())
-
-    async def _fold(self) -> None:
-        """Compile the managed changes in, unless that would load YAML nobody asked to load."""
-        try:
-            if not await self.changed():
-                await self.reload()
-        except Exception:
-            log.exception("the managed changes could not be compiled in")
-
-    async def _swap(self, generation: Generation, *, patient: bool = False) -> None:
+    async def _swap(
+        self, generation: Generation, place: Path | None, *, patient: bool = False
+    ) -> None:
         """Run a generation with the managed changes after it; StoreError when they are unreadable.
 
-        A ``patient`` swap then runs it without them.
+        A ``patient`` swap then runs it without them. ``place`` is where the generation lies.
         """
         async with self._swapping:
             before = self._laid
@@ -249,8 +244,8 @@ class PolicyStore:
                 if not patient:
                     raise
                 self._trouble.of_entries(error)
-            self._generation, self._laid, self.current = generation, laid, laid.policy
-        self._publish()
+            await self._put_in_force(laid, generation, place)
+        publish(self._metrics, self.current, self.totals)
         compiled = before and managed_seq(generation.policy) > managed_seq(before.ordered)
         self._tell_added(frozenset(generation.totals) if compiled else laid.added)
 
@@ -261,7 +256,8 @@ class PolicyStore:
     async def _keep(self) -> None:
         """A policy that cannot be kept runs all the same."""
         try:
-            await asyncio.to_thread(self._generations.keep)
+            async with self.spread.moving(lambda: self._generations.in_force):
+                await asyncio.to_thread(self._generations.keep)
         except OSError as error:
             log.error("the policy runs but could not be kept as last good: %s", error)
 
@@ -303,11 +299,3 @@ class PolicyStore:
         self.last = result
         result.count(self._metrics)
         return result
-
-    def _publish(self) -> None:
-        metrics = self._metrics
-        metrics.set("callgate_policy_lists", self.lists)
-        metrics.set("callgate_policy_managed_revision", managed_seq(self.current))
-        metrics.clear("callgate_policy_entries")
-        for name, count in self.totals.items():
-            metrics.set("callgate_policy_entries", count, list=name)

@@ -37,7 +37,8 @@ class Store:
     """A policy store whose compiler can be held, beside a log that others write."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("gateway.reload.store.LAY_AT_ONCE", AT_ONCE)
+        for module in ("store", "folding"):
+            monkeypatch.setattr(f"gateway.reload.{module}.LAY_AT_ONCE", AT_ONCE)
         self.policy = root / "policy.yaml"
         self.policy.write_text("lists:\n  nuisance: {action: block, prefixes: [+33162]}\n")
         self.entries = EntryStore(root / "entries.db")

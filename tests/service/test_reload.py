@@ -255,7 +255,7 @@ async def test_changes_made_while_a_policy_compiles_are_not_lost(place: Place) -
 async def test_many_changes_are_folded_into_the_compiled_table(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.reload.store.FOLD_AFTER", 10)
+    monkeypatch.setattr("gateway.reload.folding.FOLD_AFTER", 10)
     store = place.store()
     await store.start()
     first = store.last

@@ -105,7 +105,7 @@ async def test_changes_are_folded_in_once_at_a_time_and_not_after_the_end(
     tmp_path: Path, store: PolicyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each look at the files is held up, so that every change comes while a fold is under way."""
-    monkeypatch.setattr("gateway.reload.store.FOLD_AFTER", 1)
+    monkeypatch.setattr("gateway.reload.folding.FOLD_AFTER", 1)
     written = tmp_path / "pids"
     compiler(tmp_path, monkeypatch, f"echo $$ >> {written}; exec sleep 600")
     looks, held = asyncio.Queue[None](), asyncio.Event()
@@ -135,7 +135,7 @@ async def test_a_fold_that_fails_is_told(
     async def broken() -> bool:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("gateway.reload.store.FOLD_AFTER", 1)
+    monkeypatch.setattr("gateway.reload.folding.FOLD_AFTER", 1)
     monkeypatch.setattr(store, "changed", broken)
     await store.apply_changes([add(1), add(2)])
     await until(lambda: "could not be compiled in" in caplog.text)

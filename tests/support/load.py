@@ -11,7 +11,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Protocol
 
 from gateway.attempts.model import Attempt
 from gateway.attempts.store import AttemptStore
+from gateway.errors import StoreError
 from gateway.pbx.asterisk import screen_path
 from tests.fakes.asterisk import agi_call
 from tests.fakes.freeswitch import channel_data, esl_call
@@ -142,19 +143,32 @@ def right(answers: Iterable[Answer]) -> bool:
 def ingest(state: Path) -> None:
     """What is in the journal of a gateway that has ended is in its store."""
     command = [sys.executable, "-m", "gateway.attempts.ingest", str(state), "--once"]
-    subprocess.run([*command, "--wait", str(LONG)], cwd=ROOT, check=True, timeout=2 * LONG)
+    command += ["--wait", str(LONG)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=2 * LONG)
+
+
+def attempts(state: Path) -> dict[str, Attempt]:
+    """What a store has now, by id, while an ingester may be writing to it."""
+    try:
+        store = AttemptStore(state / "attempts.db", readonly=True)
+    except StoreError:  # nobody has made it yet
+        return {}
+    try:
+        return {attempt.id: attempt for attempt in store.query(limit=10**6)}
+    finally:
+        store.close()
 
 
 def stored(state: Path) -> dict[str, Attempt]:
-    """Every attempt of a store, of which no one is there twice and every one is counted."""
+    """Every attempt of a store that rests: no one is there twice and every one is counted."""
+    found = attempts(state)
     store = AttemptStore(state / "attempts.db", readonly=True)
     try:
-        found = {attempt.id: attempt for attempt in store.query(limit=10**6)}
         assert store.count() == len(found)
         assert sum(rollup.count for rollup in store.rollups(0, 1e11)) == len(found)
-        return found
     finally:
         store.close()
+    return found
 
 
 def lost(answers: Iterable[Answer], found: Mapping[str, Attempt]) -> list[Answer]:
@@ -168,3 +182,10 @@ def lost(answers: Iterable[Answer], found: Mapping[str, Attempt]) -> list[Answer
         assert (attempt.caller_e164, attempt.frontend) == (answer.caller, answer.frontend)
         assert answer.verdict in ("", attempt.verdict)
     return missing
+
+
+async def until_stored(state: Path, answers: Sequence[Answer]) -> None:
+    """Wait until the ingester that runs has moved them."""
+    async with asyncio.timeout(LONG):
+        while lost(answers, attempts(state)):  # noqa: ASYNC110 - a file, which has no event
+            await asyncio.sleep(0.05)

@@ -11,37 +11,34 @@ import json
 import mmap
 import os
 import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import StoreError
 
-MAGIC = b"CALLGATE-INDEX-1"
+MAGIC = b"CALLGATE-INDEX-2"
 Column = Sequence[int]
-Columns = Mapping[str, "array[int]"]
 
 
 def _padded(size: int) -> int:
     return -size % 8
 
 
-def write(path: Path, header: Mapping[str, Any], columns: Columns) -> None:
+def write(path: Path, header: Mapping[str, Any], columns: Mapping[str, memoryview]) -> None:
     """Write columns so that ``open_columns`` can map them; synced to disk before it returns."""
     places: dict[str, tuple[str, int, int]] = {}
     offset = 0
     for name, column in columns.items():
-        size = len(column) * column.itemsize
-        places[name] = (column.typecode, offset, size)
-        offset += size + _padded(size)
+        places[name] = (column.format, offset, column.nbytes)
+        offset += column.nbytes + _padded(column.nbytes)
     text = json.dumps({**header, "order": sys.byteorder, "columns": places}).encode()
     text += b" " * _padded(len(MAGIC) + 8 + len(text))
     with path.open("wb") as file:
         file.write(MAGIC + len(text).to_bytes(8, "little") + text)
         for column in columns.values():
-            file.write(memoryview(column).cast("B"))
-            file.write(b"\0" * _padded(len(column) * column.itemsize))
+            file.write(column)
+            file.write(b"\0" * _padded(column.nbytes))
         file.flush()
         os.fsync(file.fileno())
 

@@ -19,7 +19,7 @@ There is no clock here but ``Call.at``, no I/O and no exception for any text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -97,7 +97,7 @@ class Case:
         self.call = call
         self.policy = policy
         self.note = note
-        self.found: dict[Party, list[Hit]] = {}
+        self.found: dict[Party, Sequence[Hit]] = {}
         self.inbound = call.direction is Direction.INBOUND
         self.unknown = (call.trunk != "" and call.trunk not in policy.trunks) or (
             call.campaign != "" and call.campaign not in policy.campaigns

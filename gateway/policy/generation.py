@@ -24,7 +24,7 @@ from gateway.policy.index import Index
 from gateway.policy.model import Policy, Reason
 from gateway.policy.stamps import Stamp
 
-FORMAT = 1
+FORMAT = 2
 SAMPLE = 500
 """How many entries the self-test looks up."""
 

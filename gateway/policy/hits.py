@@ -7,19 +7,22 @@ number, and an exception is not stretched to what cannot exist.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.numbers import Kind, Number
 from gateway.policy.index import Hit
 from gateway.policy.model import Action, Policy
 
 
-def hits_of(number: Number, policy: Policy) -> list[Hit]:
+def hits_of(number: Number, policy: Policy) -> Sequence[Hit]:
     """Every entry that covers a number, in the order of precedence."""
     index, lists = policy.index, policy.lists
     hits = index.matches(number.digits, number.kind is not Kind.E164)
-    if number.reach:
-        hits += [
-            hit
-            for hit in index.matches(number.reach)
-            if lists[hit.list_no].action is Action.BLOCK and not index.entry(hit.row).kind.exact
-        ]
-    return hits
+    if not number.reach:
+        return hits
+    reached = [
+        hit
+        for hit in index.matches(number.reach)
+        if lists[hit.list_no].action is Action.BLOCK and not index.entry(hit.row).kind.exact
+    ]
+    return [*hits, *reached]

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from gateway.policy.columns import open_columns
-from gateway.policy.model import Entry, EntryKind, ListDef
-from gateway.policy.table import Table, key_of, rank_of
-from gateway.policy.table_build import Bulk, compile_table, read_table, save_table
+from gateway.policy.model import Entry, ListDef
+from gateway.policy.sorting import Sorter, sort_plainly
+from gateway.policy.table import EXACT, SHORT, UNITS, WIDTH, Table, rank_of
+from gateway.policy.table_build import Bulk, Packed, compile_table, read_table, save_table
 
-__all__ = ["Bulk", "Hit", "Index", "build_index"]
+__all__ = ["Bulk", "Hit", "Index", "Packed", "build_index"]
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """One entry that covers a number: its list's place, expiry (0 never) and row."""
 
     list_no: int
@@ -30,20 +32,25 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Managed entries added since the table was built, and the ids of those taken away."""
+    """Managed entries added since the table was built, and the ids of those taken away.
+
+    ``lengths`` are those of prefixes among them: only such beginnings of a number are looked up.
+    """
 
     added: Mapping[tuple[bool, str], tuple[int, ...]]
     entries: tuple[Entry, ...]
     removed: frozenset[int]
+    lengths: frozenset[int]
 
 
-_NO_OVERLAY = Overlay({}, (), frozenset())
+_NO_OVERLAY = Overlay({}, (), frozenset(), frozenset())
+_NOTHING: tuple[Hit, ...] = ()
 
 
 class Index:
     """Every entry of a policy by its digits. Immutable; the interface that ``decide`` sees."""
 
-    __slots__ = ("_lists", "_numbers", "_overlay", "_places", "_table")
+    __slots__ = ("_lists", "_overlay", "_places", "_table")
 
     def __init__(
         self, table: Table, lists: Sequence[ListDef], overlay: Overlay = _NO_OVERLAY
@@ -52,13 +59,6 @@ class Index:
         self._lists = tuple(lists)
         self._places = {item.name: place for place, item in enumerate(self._lists)}
         self._overlay = overlay
-        self._numbers = {
-            short: (
-                table.sections[EntryKind.SHORT if short else EntryKind.NUMBER],
-                table.sections[EntryKind.SHORT_PREFIX if short else EntryKind.PREFIX],
-            )
-            for short in (False, True)
-        }
 
     @classmethod
     def open(cls, path: Path, lists: Sequence[ListDef]) -> Index:
@@ -69,35 +69,49 @@ class Index:
         """Write the table without its overlay, so that ``open`` maps it."""
         save_table(self._table, self._lists, path)
 
-    def matches(self, digits: str, short: bool = False) -> list[Hit]:
+    @property
+    def table(self) -> Table:
+        """What was compiled, without the overlay."""
+        return self._table
+
+    def matches(self, digits: str, short: bool = False) -> Sequence[Hit]:
         """Every entry that covers the digits: longest first, exact before prefix, ties in order.
 
         ``short`` looks among short codes, which are another namespace than E.164 numbers.
         """
-        if not 0 < len(digits) <= 15:
-            return []
-        key = key_of(digits)
-        exact, prefixes = self._numbers[short]
-        rows = list(exact.exact(key))
-        for place in prefixes.prefixes(key):
-            rows.extend(prefixes.rows(place))
-        if self._overlay is not _NO_OVERLAY:
-            return self._merged(digits, short, rows)
+        size = len(digits)
+        if not 0 < size <= WIDTH:
+            return _NOTHING
         table = self._table
-        return [Hit(table.list_no[row], table.expires[row], row) for row in rows]
+        key = int(digits) * UNITS[size] + (size << 1 | EXACT)
+        row = table.first(key + SHORT if short else key)
+        if self._overlay is not _NO_OVERLAY:
+            return self._merged(digits, short, row)
+        if row < 0:
+            return _NOTHING
+        link, list_no, expires = table.link, table.list_no, table.expires
+        hits = []
+        while row >= 0:
+            hits.append(Hit(list_no[row], expires[row], row))
+            row = link[row]
+        return hits
 
     def under(self, digits: str, short: bool, lists: Collection[int]) -> Iterator[Hit]:
         """Every entry of some lists, by their places, whose digits begin with these.
 
         Exact entries come before prefixes, each in the order of digits, the overlay's last.
         """
-        if not lists or not 0 < len(digits) <= 15:
+        if not lists or not 0 < len(digits) <= WIDTH:
             return
         table, removed = self._table, self._overlay.removed
-        for section in self._numbers[short]:
-            rows = section.beginning(digits)
+        rows = table.beginning(digits, short)
+        for exact in (EXACT, 0):
             for row, list_no in enumerate(table.list_no[rows.start : rows.stop], rows.start):
-                if list_no in lists and table.managed[row] not in removed:
+                if (
+                    list_no in lists
+                    and table.keys[row] & EXACT == exact
+                    and table.managed[row] not in removed
+                ):
                     yield Hit(list_no, table.expires[row], row)
         for (is_short, begins), found in self._overlay.added.items():
             if is_short is short and begins.startswith(digits):
@@ -105,12 +119,23 @@ class Index:
                 places = ((self._places[entry.list], entry.expires, row) for entry, row in hits)
                 yield from (Hit(*place) for place in places if place[0] in lists)
 
-    def _merged(self, digits: str, short: bool, rows: Iterable[int]) -> list[Hit]:
-        overlay = self._overlay
-        found = [row for row in rows if self._table.managed[row] not in overlay.removed]
-        for length in range(1, len(digits) + 1):
-            found.extend(overlay.added.get((short, digits[:length]), ()))
-        entries = [(self.entry(row), row) for row in found]
+    def _merged(self, digits: str, short: bool, row: int) -> Sequence[Hit]:
+        """The table's rows from ``row`` on, without those taken away, among those added."""
+        overlay, table = self._overlay, self._table
+        added: list[int] = []
+        if overlay.added:
+            added.extend(overlay.added.get((short, digits), ()))
+            for size in overlay.lengths:
+                if size < len(digits):
+                    added.extend(overlay.added.get((short, digits[:size]), ()))
+        found = []
+        while row >= 0:
+            if not (managed := table.managed[row]) or managed not in overlay.removed:
+                found.append(row)
+            row = table.link[row]
+        if not added:
+            return [Hit(table.list_no[row], table.expires[row], row) for row in found]
+        entries = [(self.entry(row), row) for row in chain(found, added)]
         covering = [item for item in entries if not item[0].kind.exact or item[0].digits == digits]
         covering.sort(key=lambda item: self._precedence(item[0]))
         return [Hit(self._places[entry.list], entry.expires, row) for entry, row in covering]
@@ -126,9 +151,9 @@ class Index:
         return self._table.entry(row, self._lists)
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, kind by kind in the order of digits, then the overlay's."""
+        """Every entry in the order of digits, E.164 before short codes, then the overlay's."""
         removed = self._overlay.removed
-        for row in range(len(self._table.list_no)):
+        for row in range(len(self._table)):
             if self._table.managed[row] not in removed:
                 yield self.entry(row)
         for rows in self._overlay.added.values():
@@ -144,30 +169,27 @@ class Index:
         table, wanted = self._table, self._places.get(list_name, -1) if list_name else None
         rows = (
             row
-            for section in table.sections.values()
-            for row in _later(section.beginning(digits), after)
+            for short in (False, True)
+            for row in _later(table.beginning(digits, short), after)
             if not table.managed[row] and (wanted is None or table.list_no[row] == wanted)
         )
         return [(row, self.entry(row)) for row in islice(rows, limit)]
 
     def counts(self) -> dict[str, int]:
         """How many entries each list has."""
-        counts = dict.fromkeys((item.name for item in self._lists), 0)
-        names = [item.name for item in self._lists]
-        for row, list_no in enumerate(self._table.list_no):
-            if not self._overlay.removed or self._table.managed[row] not in self._overlay.removed:
-                counts[names[list_no]] += 1
+        counts = dict(zip((item.name for item in self._lists), self._table.counts, strict=True))
+        removed = self._overlay.removed
+        if removed:
+            for row, managed in enumerate(self._table.managed):
+                if managed in removed:
+                    counts[self._lists[self._table.list_no[row]].name] -= 1
         for rows in self._overlay.added.values():
             for row in rows:
                 counts[self.entry(row).list] += 1
         return counts
 
     def __len__(self) -> int:
-        return (
-            sum(self.counts().values())
-            if self._overlay.removed
-            else (len(self._table.list_no) + sum(map(len, self._overlay.added.values())))
-        )
+        return sum(self.counts().values())
 
     def with_managed(self, added: Iterable[Entry], removed: Iterable[int] = ()) -> Index:
         """A cheap copy with managed entries added and others, by id, taken away.
@@ -188,7 +210,14 @@ class Index:
                 entries.append(entry)
                 key = (entry.kind.short, entry.digits)
                 overlay[key] = (*overlay.get(key, ()), -len(entries))
-        fresh = Overlay(overlay, tuple(entries), self._overlay.removed | gone)
+        first = len(self._overlay.entries)
+        lengths = {len(entry.digits) for entry in entries[first:] if not entry.kind.exact}
+        fresh = Overlay(
+            overlay,
+            tuple(entries),
+            self._overlay.removed | gone,
+            self._overlay.lengths | lengths,
+        )
         return Index(self._table, self._lists, fresh)
 
 
@@ -197,7 +226,10 @@ def _later(rows: range, after: int) -> range:
 
 
 def build_index(
-    entries: Iterable[Entry], lists: Sequence[ListDef], bulk: Iterable[Bulk] = ()
+    entries: Iterable[Entry],
+    lists: Sequence[ListDef],
+    bulk: Iterable[Bulk | Packed] = (),
+    sorter: Sorter = sort_plainly,
 ) -> Index:
     """Compile entries and plain lines. Entries of lists that are not given are left out."""
-    return Index(compile_table(entries, lists, bulk), lists)
+    return Index(compile_table(entries, lists, bulk, sorter), lists)

@@ -1,21 +1,24 @@
 """What a policy that loads may still not mean: findings, none of which stops it.
 
-Each entry is held against the nearest prefix that covers it, found by its leading digits, so a
-million entries take seconds. Findings of one code are capped; a last one counts the rest.
+An entry that stands alone, covered by nothing and reaching nothing, is passed over by its key and
+link alone; the others are held against the nearest prefix around them, and only what is told
+becomes an object. Findings of one code are capped; a last one counts the rest.
 """
 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import partial
 
 from gateway.numbers import covers_country, emergency_numbers, reach
+from gateway.policy.findings import Code, Finding, Level, Report
 from gateway.policy.loader import Loaded
 from gateway.policy.model import (
     Action,
     Entry,
+    EntryKind,
     ListDef,
     Match,
     Mode,
@@ -23,187 +26,159 @@ from gateway.policy.model import (
     Party,
     Policy,
 )
+from gateway.policy.table import LOW, digits_of, key_of, kind_of
+
+__all__ = ["SHOWN", "Code", "Finding", "Level", "lint"]
 
 SHOWN = 200
 """How many findings of one code are given one by one."""
 
 
-class Level(StrEnum):
-    """A warning may block or let through what nobody meant; a note is only superfluous."""
-
-    WARNING = "warning"
-    NOTE = "note"
-
-
-class Code(StrEnum):
-    """What kind of finding it is."""
-
-    DUPLICATE = "duplicate"
-    SHADOWED = "shadowed"
-    ALLOW_NEVER_WINS = "allow-never-wins"
-    SWALLOWS_EMERGENCY = "swallows-emergency"
-    SWALLOWS_OWN_NUMBER = "swallows-own-number"
-    SWALLOWS_COUNTRY = "swallows-country"
-    WIDE_PREFIX = "wide-prefix"
-    EXPIRED = "expired"
-    UNREACHABLE_LIST = "unreachable-list"
-    TRUNK_NOT_OF_CAMPAIGN = "trunk-not-of-campaign"
-    MATCH_NEVER = "match-never"
-
-
-_NOTES = frozenset({Code.DUPLICATE, Code.SHADOWED, Code.EXPIRED})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to look at, and where it is written."""
-
-    level: Level
-    code: Code
-    message: str
-    origin: Origin
-
-    def __str__(self) -> str:
-        return f"{self.origin}: {self.level}: {self.message} [{self.code}]"
-
-
-@dataclass(slots=True)
-class _Report:
-    shown: int
-    findings: dict[Code, list[Finding]] = field(default_factory=dict)
-    hidden: dict[Code, int] = field(default_factory=dict)
-
-    def add(self, code: Code, origin: Origin, message: str) -> None:
-        found = self.findings.setdefault(code, [])
-        if len(found) < self.shown:
-            found.append(Finding(_level(code), code, message, origin))
-        else:
-            self.hidden[code] = self.hidden.get(code, 0) + 1
-
-    def all(self) -> list[Finding]:
-        given = [finding for code in Code for finding in self.findings.get(code, [])]
-        given.sort(key=lambda finding: (finding.origin.file, finding.origin.line))
-        return given + [
-            Finding(_level(code), code, f"and {count:,} more of this kind", Origin(""))
-            for code, count in self.hidden.items()
-        ]
+_WIDE = 4 << 1
+"""The low bits of the key of a prefix of four digits: none that is longer is wide."""
 
 
 def lint(loaded: Loaded, now: float | None = None, *, shown: int = SHOWN) -> list[Finding]:
     """Findings in the order of their places. ``now``, in seconds, is when entries have expired."""
-    report = _Report(shown)
+    report = Report(shown)
     _lint_lists(loaded.policy, report)
     _EntryLint(loaded, time.time() if now is None else now, report).run()
     return report.all()
 
 
-def _level(code: Code) -> Level:
-    return Level.NOTE if code in _NOTES else Level.WARNING
-
-
 class _EntryLint:
     """Holds each entry against what covers it, and against own and emergency numbers."""
 
-    def __init__(self, loaded: Loaded, now: float, report: _Report) -> None:
+    def __init__(self, loaded: Loaded, now: float, report: Report) -> None:
         policy = loaded.policy
-        self.index = policy.index
+        self.index, self.table = policy.index, policy.index.table
         self.confirmed = loaded.confirmed
         self.now = now
         self.report = report
-        self.lists = {item.name: item for item in policy.lists}
-        self.effects = {item.name: _effect(item) for item in policy.lists}
-        self.prefixes: dict[tuple[bool, str], list[Entry]] = {}
-        self.lengths: dict[bool, list[int]] = {False: [], True: []}
+        self.lists = policy.lists
+        self.effects = [_effect(item) for item in policy.lists]
+        self.binding = any(item.binding for item in policy.lists)
         self.own = _by_leading_digits(policy.dids)
         self.owners = policy.dids
         self.emergency = _by_leading_digits(_emergency_numbers(policy))
 
     def run(self) -> None:
-        """Rows lie number, prefix, short, short prefix; backwards, so prefixes come first."""
-        prefixes: list[Entry] = []
-        before: Entry | None = None
-        for row in reversed(range(len(self.index))):
-            entry = self.index.entry(row)
-            if not entry.kind.exact:
-                prefixes.append(entry)
-                continue
-            if prefixes:
-                self._take_prefixes(prefixes)
-                prefixes = []
-            self._lint(entry, before)
-            before = entry
-        self._take_prefixes(prefixes)
+        """Kind by kind, each backwards: of twins the later one is told of."""
+        rows = self._remarkable()
+        for kind in reversed(EntryKind):
+            before = -1
+            for row in reversed(rows[kind]):
+                self._lint(row, before)
+                before = row
 
-    def _take_prefixes(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            short = entry.kind.short
-            self.prefixes.setdefault((short, entry.digits), []).append(entry)
-            if len(entry.digits) not in self.lengths[short]:
-                self.lengths[short].append(len(entry.digits))
-                self.lengths[short].sort(reverse=True)
-        before: Entry | None = None
-        for entry in entries:
-            self._lint(entry, before)
-            before = entry
+    def _remarkable(self) -> dict[EntryKind, list[int]]:
+        """The rows of which anything could be said: all twins, all under a prefix, all that end,
+        and what reaches far or our own numbers."""
+        table = self.table
+        reached = [(digits, short) for short in (False, True) for digits in self._reached(short)]
+        rows = {row for begin in reached for row in self._rows_of(*begin)}
+        twin = -1
+        columns = zip(table.keys, table.link, table.expires, strict=True)
+        for row, (key, link, expires) in enumerate(columns):
+            if link >= 0 or expires or key == twin or key & LOW <= _WIDE:
+                rows.add(row)
+            twin = key
+        found: dict[EntryKind, list[int]] = {kind: [] for kind in EntryKind}
+        for row in sorted(rows):
+            found[kind_of(table.keys[row])].append(row)
+        return found
 
-    def _lint(self, entry: Entry, before: Entry | None) -> None:
-        own = self.lists[entry.list]
-        if 0 < entry.expires <= self.now:
-            self.report.add(Code.EXPIRED, entry.origin, f"{_named(entry)} has expired")
-        if before is None or not self._same(entry, before):
-            self._lint_shadowed(entry)
+    def _reached(self, short: bool) -> dict[str, str]:
+        return self.emergency if short else self.own
+
+    def _rows_of(self, digits: str, short: bool) -> range:
+        """The rows of exactly these digits, prefixes first."""
+        keys = self.table.keys
+        exact, prefix = (EntryKind.SHORT, EntryKind.SHORT_PREFIX)
+        if not short:
+            exact, prefix = (EntryKind.NUMBER, EntryKind.PREFIX)
+        first, last = key_of(digits, prefix), key_of(digits, exact)
+        return range(bisect_left(keys, first), bisect_right(keys, last))
+
+    def _lint(self, row: int, before: int) -> None:
+        table = self.table
+        own = self.lists[table.list_no[row]]
+        if 0 < table.expires[row] <= self.now:
+            self.report.add(Code.EXPIRED, lambda: self._told(row, "has expired"))
+        if before < 0 or not self._same(row, before):
+            self._lint_shadowed(row)
         if own.action is Action.ALLOW:
-            self._lint_allow(entry, own)
+            if self.binding:
+                self._lint_allow(self.index.entry(row), own)
         elif own.mode is Mode.ENFORCE:
-            self._lint_reach(entry)
+            self._lint_reach(row)
 
-    def _same(self, entry: Entry, before: Entry) -> bool:
-        """Whether an entry says the same as the one before it, which was written later."""
+    def _told(self, row: int, what: str) -> tuple[Origin, str]:
+        entry = self.index.entry(row)
+        return entry.origin, f"{_named(entry)} {what}"
+
+    def _same(self, row: int, before: int) -> bool:
+        """Whether a row says the same as the one before it, which was written later."""
+        table, effects = self.table, self.effects
         same = (
-            entry.digits == before.digits
-            and entry.kind is before.kind
-            and self.effects[entry.list] == self.effects[before.list]
+            table.keys[row] == table.keys[before]
+            and effects[table.list_no[row]] == effects[table.list_no[before]]
         )
         if same:
-            message = f"{_named(before)} is also at {entry.origin}"
-            self.report.add(Code.DUPLICATE, before.origin, message)
+            self.report.add(
+                Code.DUPLICATE,
+                lambda: self._told(before, f"is also at {self.index.entry(row).origin}"),
+            )
         return same
 
-    def _lint_shadowed(self, entry: Entry) -> None:
-        nearest = self._nearest(entry)
-        if not nearest:
-            return
-        effect = self.effects[entry.list]
-        if all(self.effects[by.list] == effect and _outlives(by, entry) for by in nearest):
-            by = nearest[-1]
-            message = f"{_named(entry)} is covered by {by.text} at {by.origin}"
-            self.report.add(Code.SHADOWED, entry.origin, message)
+    def _lint_shadowed(self, row: int) -> None:
+        table, effects = self.table, self.effects
+        first = by = self._nearest(row)
+        effect, expires = effects[table.list_no[row]], table.expires[row]
+        while by >= 0:
+            if effects[table.list_no[by]] != effect or not _outlives(table.expires[by], expires):
+                return
+            by = self._twin(by)
+        if first >= 0:
+            self.report.add(Code.SHADOWED, lambda: self._covered(row, first))
 
-    def _nearest(self, entry: Entry) -> list[Entry]:
-        """The entries of the longest shorter prefix that covers an entry."""
-        short, digits = entry.kind.short, entry.digits
-        longest = len(digits) if entry.kind.exact else len(digits) - 1
-        for length in self.lengths[short]:
-            if length <= longest and (found := self.prefixes.get((short, digits[:length]))):
-                return found
-        return []
+    def _covered(self, row: int, by: int) -> tuple[Origin, str]:
+        outer = self.index.entry(by)
+        return self._told(row, f"is covered by {outer.text} at {outer.origin}")
+
+    def _twin(self, row: int) -> int:
+        """The next row of the same key, -1 for none."""
+        after = self.table.link[row]
+        return after if after >= 0 and self.table.keys[after] == self.table.keys[row] else -1
+
+    def _nearest(self, row: int) -> int:
+        """The first row of the longest shorter prefix that covers a row, -1 for none."""
+        while (twin := self._twin(row)) >= 0:
+            row = twin
+        return self.table.link[row]
 
     def _lint_allow(self, entry: Entry, own: ListDef) -> None:
         for hit in self.index.matches(entry.digits, entry.kind.short):
+            by = self.lists[hit.list_no]
+            if not (by.binding and _outlives(hit.expires, entry.expires)):
+                continue
             other = self.index.entry(hit.row)
-            by = self.lists[other.list]
-            covers = entry.kind.exact or not other.kind.exact
-            if by.binding and covers and _outlives(other, entry) and _scope_covers(by, own):
-                message = (
-                    f"{_named(entry)} can never win: {other.text} at {other.origin} is binding"
-                )
-                self.report.add(Code.ALLOW_NEVER_WINS, entry.origin, message)
+            if (entry.kind.exact or not other.kind.exact) and _scope_covers(by, own):
+                what = f"can never win: {other.text} at {other.origin} is binding"
+                message = f"{_named(entry)} {what}"
+                self.report.add(Code.ALLOW_NEVER_WINS, partial(_place, entry, message))
                 return
 
-    def _lint_reach(self, entry: Entry) -> None:
+    def _lint_reach(self, row: int) -> None:
         """A block that covers more than its writer may know."""
+        key = self.table.keys[row]
+        kind, digits = kind_of(key), digits_of(key)
+        reached = self._reached(kind.short).get(digits, "")
+        if reached or key & LOW <= _WIDE:
+            self._lint_reaching(self.index.entry(row), reached)
+
+    def _lint_reaching(self, entry: Entry, reached: str) -> None:
         digits, short, exact = entry.digits, entry.kind.short, entry.kind.exact
-        reached = (self.emergency if short else self.own).get(digits, "")
         if reached and (not exact or reached == digits):
             if short:
                 what = f"the emergency number {reached}"
@@ -218,7 +193,7 @@ class _EntryLint:
     def _warn(self, code: Code, entry: Entry, what: str) -> None:
         if (entry.list, entry.kind, entry.digits) not in self.confirmed:
             message = f"{_named(entry)} covers {what}; write confirm: true on it if that is meant"
-            self.report.add(code, entry.origin, message)
+            self.report.add(code, partial(_place, entry, message))
 
 
 def _named(entry: Entry) -> str:
@@ -242,8 +217,9 @@ def _by_leading_digits(numbers: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _outlives(other: Entry, entry: Entry) -> bool:
-    return other.expires == 0 or 0 < entry.expires <= other.expires
+def _outlives(other: int, own: int) -> bool:
+    """Whether what expires then is there as long as what expires at ``own``; 0 is never."""
+    return other == 0 or 0 < own <= other
 
 
 def _effect(item: ListDef) -> tuple[object, ...]:
@@ -268,26 +244,30 @@ def _scope_covers(wide: ListDef, narrow: ListDef) -> bool:
     )
 
 
-def _lint_lists(policy: Policy, report: _Report) -> None:
+def _place(item: ListDef | Entry, message: str) -> tuple[Origin, str]:
+    return item.origin, message
+
+
+def _lint_lists(policy: Policy, report: Report) -> None:
     for item in policy.lists:
         if item.match is not None and _matches_nothing(item.match):
             message = f"nothing can be all that '{item.name}' matches at once"
-            report.add(Code.MATCH_NEVER, item.origin, message)
+            report.add(Code.MATCH_NEVER, partial(_place, item, message))
         if item.trunks and item.campaigns:
             _lint_scope(policy, item, report)
 
 
-def _lint_scope(policy: Policy, item: ListDef, report: _Report) -> None:
+def _lint_scope(policy: Policy, item: ListDef, report: Report) -> None:
     """A campaign that names its trunks is on no other; one that names none may be on any."""
     used = {name: policy.campaigns[name].trunks or item.trunks for name in sorted(item.campaigns)}
     if not any(item.trunks & trunks for trunks in used.values()):
         message = f"no call reaches '{item.name}': its campaigns use none of its trunks"
-        report.add(Code.UNREACHABLE_LIST, item.origin, message)
+        report.add(Code.UNREACHABLE_LIST, partial(_place, item, message))
         return
     for name, trunks in used.items():
         for trunk in sorted(item.trunks - trunks):
             message = f"'{item.name}' names the trunk '{trunk}', which '{name}' does not use"
-            report.add(Code.TRUNK_NOT_OF_CAMPAIGN, item.origin, message)
+            report.add(Code.TRUNK_NOT_OF_CAMPAIGN, partial(_place, item, message))
 
 
 def _matches_nothing(match: Match) -> bool:

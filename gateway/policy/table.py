@@ -1,45 +1,66 @@
 """The sorted table behind longest-prefix match: what it holds and how it is walked.
 
-Digits become one integer: padded to 18 decimal places, then their count in the low four bits.
-Such keys sort like the digits themselves, a prefix right before everything that begins with it.
-So the longest prefix of a number is the greatest key not above the number's own, or an ancestor
-of that key; each key holds a link to the longest other key that it begins with. A look-up is one
-bisection and a short walk, and the columns can be mapped from a file by many processes.
+An entry's key is one integer: its digits padded to 15 decimal places, then in five bits how many
+they are and whether they are meant exactly; short codes lie behind all E.164 numbers. Such keys
+sort like the digits themselves, a prefix right before everything that begins with it. One row is
+one entry, and each row links to the next one that covers the same digits: its twin of equal key,
+or the first row of the longest prefix around it. So all that covers a number is one bisection and
+a walk along links. ``heads`` says in which rows the keys of equal first bits lie, which leaves the
+bisection a few dozen. The columns can be mapped from a file by many processes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.policy.columns import Column
 from gateway.policy.model import Action, Entry, EntryKind, ListDef, Origin
 
-WIDTH = 18
-_PADDING: tuple[int, ...] = tuple(10 ** (WIDTH - length) for length in range(WIDTH + 1))
-SECTIONS = tuple(EntryKind)
+WIDTH = 15
+"""Digits of the longest number."""
+LOW_BITS = 5
+LOW = 31
+EXACT = 1
+UNITS: tuple[int, ...] = tuple(10 ** (WIDTH - size) << LOW_BITS for size in range(WIDTH + 1))
+"""What the last of so many digits is worth in a key: what a prefix of that length spans."""
+SHORT: int = 10**WIDTH << LOW_BITS
+"""Added to the key of a short code."""
+SPANS: tuple[int, ...] = tuple(
+    0 if low & EXACT or low >> 1 > WIDTH else UNITS[low >> 1] for low in range(LOW + 1)
+)
+"""The keys that an entry covers, by the low bits of its own: none for exact ones."""
+KEY_BITS: int = (SHORT - 1).bit_length()
+_KINDS = {
+    (False, True): EntryKind.NUMBER,
+    (False, False): EntryKind.PREFIX,
+    (True, True): EntryKind.SHORT,
+    (True, False): EntryKind.SHORT_PREFIX,
+}
 
 
-def key_of(digits: str) -> int:
+def key_of(digits: str, kind: EntryKind = EntryKind.NUMBER) -> int:
     """The sort key of 1 to 15 digits."""
-    length = len(digits)
-    return int(digits) * _PADDING[length] << 4 | length
+    size = len(digits)
+    base = SHORT if kind.short else 0
+    return base + int(digits) * UNITS[size] + (size << 1 | kind.exact)
 
 
 def digits_of(key: int) -> str:
     """The digits that ``key_of`` was given."""
-    length = key & 15
-    return str((key >> 4) // _PADDING[length]).zfill(length)
+    size = (key & LOW) >> 1
+    return str(key % SHORT // UNITS[size]).zfill(size)
+
+
+def kind_of(key: int) -> EntryKind:
+    """The kind that ``key_of`` was given."""
+    return _KINDS[key >= SHORT, bool(key & EXACT)]
 
 
 def covers(prefix: int, key: int) -> bool:
-    """Whether the digits of ``key`` begin with those of ``prefix``."""
-    length = prefix & 15
-    if length > key & 15:
-        return False
-    unit = _PADDING[length]
-    return (prefix >> 4) // unit == (key >> 4) // unit
+    """Whether the entry of one key covers the digits of another of the same name space."""
+    return prefix <= key and (key | LOW) - prefix < SPANS[prefix & LOW]
 
 
 def rank_of(item: ListDef, managed: bool) -> tuple[int, bool, bool, int]:
@@ -48,48 +69,17 @@ def rank_of(item: ListDef, managed: bool) -> tuple[int, bool, bool, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """The distinct keys of one kind of entry, sorted, with the rows that each stands for."""
+class Table:
+    """What is known of each row, column by column, and how rows are found.
+
+    ``heads[part]`` is the first row of an E.164 key whose bits above ``shift`` are at least
+    ``part``. ``counts`` are the rows of each list, by its place.
+    """
 
     keys: Column
-    first: Column
-    parent: Column
-
-    def rows(self, place: int) -> range:
-        return range(self.first[place], self.first[place + 1])
-
-    def exact(self, key: int) -> range:
-        """The rows of a key, or none."""
-        place = bisect_left(self.keys, key)
-        if place < len(self.keys) and self.keys[place] == key:
-            return self.rows(place)
-        return range(0)
-
-    def beginning(self, digits: str) -> range:
-        """The rows of every key whose digits begin with some; of all keys for none."""
-        if not digits:
-            return range(self.first[0], self.first[len(self.keys)])
-        unit = _PADDING[len(digits)]
-        low = bisect_left(self.keys, key_of(digits))  # behind shorter ones: 33 sorts with 330
-        high = bisect_left(self.keys, (int(digits) + 1) * unit << 4)
-        return range(self.first[low], self.first[high])
-
-    def prefixes(self, key: int) -> Iterator[int]:
-        """The places of every prefix of a key, longest first."""
-        keys, parent = self.keys, self.parent
-        place = bisect_right(keys, key) - 1
-        while place >= 0 and not covers(keys[place], key):
-            place = parent[place]
-        while place >= 0:
-            yield place
-            place = parent[place]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """What is known of each row, column by column, and the sections that lead to rows."""
-
-    sections: Mapping[EntryKind, Section]
+    link: Column
+    heads: Column
+    shift: int
     list_no: Column
     expires: Column
     managed: Column
@@ -99,6 +89,41 @@ class Table:
     reason_end: Column
     reason_text: Sequence[int]
     files: Sequence[str]
+    counts: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def first(self, key: int) -> int:
+        """The row that covers the key of an exact number best, -1 for none; others by ``link``."""
+        keys, link = self.keys, self.link
+        if key < SHORT:
+            part = key >> self.shift
+            row = bisect_right(keys, key, self.heads[part], self.heads[part + 1]) - 1
+        else:
+            row = bisect_right(keys, key) - 1
+        if row < 0:
+            return -1
+        found = keys[row]
+        if found != key:
+            end = key | LOW
+            while end - found >= SPANS[found & LOW]:
+                row = link[row]
+                if row < 0:
+                    return -1
+                found = keys[row]
+        while row and keys[row - 1] == found:  # the last of twins was found, the first one wins
+            row -= 1
+        return row
+
+    def beginning(self, digits: str, short: bool) -> range:
+        """The rows of every key of a name space whose digits begin with some; of all for none."""
+        base = SHORT if short else 0
+        if not digits:
+            return range(bisect_left(self.keys, base), bisect_left(self.keys, base + SHORT))
+        low = key_of(digits, EntryKind.SHORT_PREFIX if short else EntryKind.PREFIX)
+        high = base + (int(digits) + 1) * UNITS[len(digits)]
+        return range(bisect_left(self.keys, low), bisect_left(self.keys, high))
 
     def reason_of(self, row: int) -> str:
         number = self.reason[row]
@@ -107,14 +132,11 @@ class Table:
 
     def entry(self, row: int, lists: Sequence[ListDef]) -> Entry:
         """The entry of a row; ``lists`` are those that the table was built for."""
-        kind, section = next(
-            item for item in self.sections.items() if row < item[1].first[len(item[1].keys)]
-        )
-        place = bisect_right(section.first, row, 0, len(section.keys)) - 1
+        key = self.keys[row]
         return Entry(
             list=lists[self.list_no[row]].name,
-            kind=kind,
-            digits=digits_of(section.keys[place]),
+            kind=kind_of(key),
+            digits=digits_of(key),
             reason=self.reason_of(row),
             expires=self.expires[row],
             origin=Origin(self.files[self.file[row]], self.line[row]),

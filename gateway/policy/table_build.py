@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import StoreError
 from gateway.policy import columns
+from gateway.policy.columns import Column
 from gateway.policy.model import Entry, EntryKind, ListDef
-from gateway.policy.table import SECTIONS, Section, Table, covers, key_of, rank_of
+from gateway.policy.sorting import ROW_COLUMNS, Rows, Sorter, shift_for, sort_plainly
+from gateway.policy.table import Table, key_of, rank_of
 
-_ROW_COLUMNS = {
-    "list_no": "H",
-    "expires": "I",
-    "managed": "I",
-    "file": "H",
-    "line": "I",
-    "reason": "I",
-}
+_COLUMNS = ("keys", "link", "heads", *ROW_COLUMNS, "reason_end", "reason_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +32,26 @@ class Bulk:
     lines: Sequence[int]
     file: str
 
+    @property
+    def keys(self) -> array[int]:
+        kind = self.kind
+        return array("Q", [key_of(digits, kind) for digits in self.digits])
 
-@dataclass(slots=True)
-class _Source:
-    """Rows of one list and one kind, as parallel sequences."""
+    def __len__(self) -> int:
+        return len(self.lines)
 
-    list_no: int
-    digits: Sequence[str]
-    expires: Iterable[int]
-    managed: Iterable[int]
-    file: Iterable[int]
-    line: Iterable[int]
-    reason: Iterable[int]
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Plain lines of one list file as keys: numbers and prefixes in the order of their lines."""
+
+    list: str
+    keys: Column
+    lines: Column
+    file: str
+
+    def __len__(self) -> int:
+        return len(self.lines)
 
 
 class _Interned:
@@ -62,138 +64,70 @@ class _Interned:
         return self.numbers.setdefault(text, len(self.numbers))
 
 
-@dataclass(slots=True)
-class _Rows:
-    keys: list[int] = field(default_factory=list)
-    columns: dict[str, array[int]] = field(
-        default_factory=lambda: {name: array(code) for name, code in _ROW_COLUMNS.items()}
-    )
-
-    def extend(self, source: _Source) -> None:
-        self.keys.extend(map(key_of, source.digits))
-        self.columns["list_no"].extend([source.list_no] * len(source.digits))
-        for name in ("expires", "managed", "file", "line", "reason"):
-            self.columns[name].extend(getattr(source, name))
-
-    def sort(self) -> None:
-        order = sorted(range(len(self.keys)), key=self.keys.__getitem__)
-        self.keys = [self.keys[place] for place in order]
-        for name, column in self.columns.items():
-            self.columns[name] = array(column.typecode, map(column.__getitem__, order))
-
-
 def compile_table(
-    entries: Iterable[Entry], lists: Sequence[ListDef], bulk: Iterable[Bulk] = ()
+    entries: Iterable[Entry],
+    lists: Sequence[ListDef],
+    bulk: Iterable[Bulk | Packed] = (),
+    sorter: Sorter = sort_plainly,
 ) -> Table:
     """Compile entries. Those of lists that are not given are left out (managed, inactive)."""
     places = {item.name: place for place, item in enumerate(lists)}
     files, reasons = _Interned(), _Interned()
     sources = list(_from_entries(entries, places, files, reasons))
-    sources += list(_from_bulk(bulk, places, files))
-    sources.sort(key=lambda item: rank_of(lists[item[1].list_no], item[2]))
-    sections: dict[EntryKind, Section] = {}
-    whole: dict[str, array[int]] = {name: array(code) for name, code in _ROW_COLUMNS.items()}
-    for kind in SECTIONS:
-        rows = _Rows()
-        for source_kind, source, _ in sources:
-            if source_kind is kind:
-                rows.extend(source)
-        rows.sort()
-        sections[kind] = _section(rows.keys, len(whole["list_no"]), linked=not kind.exact)
-        for name, column in rows.columns.items():
-            whole[name].extend(column)
-    return _table(sections, whole, list(files.numbers), list(reasons.numbers))
+    sources += [(_from_bulk(part, places, files), False) for part in bulk]
+    sources.sort(key=lambda item: rank_of(lists[item[0].list_no], item[1]))
+    rows = [source for source, _ in sources]
+    del sources
+    shift = shift_for(sum(map(len, rows)))
+    found = sorter(rows, shift, len(lists))
+    ends, texts = array("Q"), bytearray()
+    for text in reasons.numbers:
+        texts += text.encode("utf-8", "replace")
+        ends.append(len(texts))
+    return Table(
+        **found,
+        shift=shift,
+        reason_end=ends,
+        reason_text=array("B", texts),
+        files=list(files.numbers),
+    )
 
 
 def _from_entries(
     entries: Iterable[Entry], places: Mapping[str, int], files: _Interned, reasons: _Interned
-) -> Iterator[tuple[EntryKind, _Source, bool]]:
-    groups: dict[tuple[EntryKind, int, bool], list[Entry]] = {}
+) -> Iterator[tuple[Rows, bool]]:
+    groups: dict[tuple[int, bool], list[Entry]] = {}
     for entry in entries:
         if entry.list in places:
-            key = (entry.kind, places[entry.list], entry.managed > 0)
-            groups.setdefault(key, []).append(entry)
-    for (kind, list_no, managed), group in groups.items():
-        source = _Source(
+            groups.setdefault((places[entry.list], entry.managed > 0), []).append(entry)
+    for (list_no, managed), group in groups.items():
+        source = Rows(
             list_no=list_no,
-            digits=[entry.digits for entry in group],
-            expires=[entry.expires for entry in group],
-            managed=[entry.managed for entry in group],
-            file=[files(entry.origin.file) for entry in group],
-            line=[entry.origin.line for entry in group],
-            reason=[reasons(entry.reason) for entry in group],
+            keys=array("Q", [key_of(entry.digits, entry.kind) for entry in group]),
+            expires=array("I", [entry.expires for entry in group]),
+            managed=array("I", [entry.managed for entry in group]),
+            file=array("H", [files(entry.origin.file) for entry in group]),
+            line=array("I", [entry.origin.line for entry in group]),
+            reason=array("I", [reasons(entry.reason) for entry in group]),
         )
-        yield kind, source, managed
+        yield source, managed
 
 
-def _from_bulk(
-    bulk: Iterable[Bulk], places: Mapping[str, int], files: _Interned
-) -> Iterator[tuple[EntryKind, _Source, bool]]:
-    for part in bulk:
-        size = len(part.digits)
-        source = _Source(
-            list_no=places[part.list],
-            digits=part.digits,
-            expires=repeat(0, size),
-            managed=repeat(0, size),
-            file=repeat(files(part.file), size),
-            line=part.lines,
-            reason=repeat(0, size),
-        )
-        yield part.kind, source, False
-
-
-def _section(sorted_keys: Sequence[int], start: int, *, linked: bool) -> Section:
-    """Distinct keys of a sorted run whose first row is ``start``; links only for prefixes."""
-    keys, first, parent = array("Q"), array("I"), array("i")
-    ancestors: list[int] = []
-    previous = -1
-    for row, key in enumerate(sorted_keys, start):
-        if key == previous:
-            continue
-        previous = key
-        if linked:
-            while ancestors and not covers(keys[ancestors[-1]], key):
-                ancestors.pop()
-            parent.append(ancestors[-1] if ancestors else -1)
-            ancestors.append(len(keys))
-        keys.append(key)
-        first.append(row)
-    first.append(start + len(sorted_keys))
-    return Section(keys, first, parent)
-
-
-def _table(
-    sections: Mapping[EntryKind, Section],
-    rows: Mapping[str, array[int]],
-    files: Sequence[str],
-    reasons: Iterable[str],
-) -> Table:
-    ends, texts = array("Q"), bytearray()
-    for text in reasons:
-        texts += text.encode("utf-8", "replace")
-        ends.append(len(texts))
-    return Table(
-        sections=sections, **rows, reason_end=ends, reason_text=array("B", texts), files=files
-    )
+def _from_bulk(part: Bulk | Packed, places: Mapping[str, int], files: _Interned) -> Rows:
+    lines = part.lines if isinstance(part.lines, memoryview) else array("I", part.lines)
+    return Rows(places[part.list], part.keys, 0, 0, files(part.file), lines, 0)
 
 
 def save_table(table: Table, lists: Sequence[ListDef], path: Path) -> None:
     """Write a table to a file that ``read_table`` reads."""
-    parts: dict[str, Any] = {name: getattr(table, name) for name in _ROW_COLUMNS}
-    parts |= {"reason_end": table.reason_end, "reason_text": table.reason_text}
-    for kind, section in table.sections.items():
-        for name in ("keys", "first", "parent"):
-            parts[f"{kind}.{name}"] = getattr(section, name)
-    codes = {"keys": "Q", "first": "I", "parent": "i", "reason_end": "Q", "reason_text": "B"}
-    header = {"files": list(table.files), "lists": [item.name for item in lists]}
-    arrays = {
-        name: part
-        if isinstance(part, array)
-        else array((codes | _ROW_COLUMNS)[name.rpartition(".")[2]], part)
-        for name, part in parts.items()
+    header = {
+        "files": list(table.files),
+        "lists": [item.name for item in lists],
+        "counts": list(table.counts),
+        "shift": table.shift,
     }
-    columns.write(path, header, arrays)
+    parts: dict[str, Any] = {name: getattr(table, name) for name in _COLUMNS}
+    columns.write(path, header, {name: memoryview(part) for name, part in parts.items()})
 
 
 def read_table(
@@ -202,9 +136,6 @@ def read_table(
     """The table of a mapped file. Raises StoreError when it was compiled for other lists."""
     if header.get("lists") != [item.name for item in lists]:
         raise StoreError("the compiled index belongs to another policy")
-    sections = {
-        kind: Section(*(parts[f"{kind}.{name}"] for name in ("keys", "first", "parent")))
-        for kind in SECTIONS
-    }
-    rows = {name: parts[name] for name in (*_ROW_COLUMNS, "reason_end", "reason_text")}
-    return Table(sections=sections, **rows, files=header["files"])
+    found: dict[str, Any] = {name: parts[name] for name in _COLUMNS}
+    found |= {name: header[name] for name in ("files", "counts", "shift")}
+    return Table(**found)

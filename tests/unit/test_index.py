@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.errors import StoreError
 from gateway.policy.index import Bulk, Index, build_index
 from gateway.policy.model import Entry, EntryKind, ListDef, Origin
-from gateway.policy.table import covers, digits_of, key_of, rank_of
+from gateway.policy.table import covers, digits_of, key_of, kind_of, rank_of
 from tests.support.policies import make_list, number, prefix
 
 LISTS = (
@@ -25,6 +25,7 @@ LISTS = (
     make_list("both", "block", 4, campaigns=frozenset({"spring"}), trunks=frozenset({"carrier"})),
 )
 DIGITS = st.text("012", min_size=1, max_size=6)
+KINDS = st.sampled_from(EntryKind)
 FREE_DIGITS = st.text("0123456789", min_size=1, max_size=15)
 
 
@@ -117,16 +118,30 @@ def test_managed_changes_answer_as_if_they_had_been_compiled(
     assert sorted(map(repr, index.entries())) == sorted(map(repr, left))
 
 
-@given(FREE_DIGITS)
-def test_a_key_gives_back_its_digits(digits: str) -> None:
-    assert digits_of(key_of(digits)) == digits
-    assert key_of(digits) < 2**64
+@given(FREE_DIGITS, KINDS)
+def test_a_key_gives_back_its_digits_and_kind(digits: str, kind: EntryKind) -> None:
+    assert digits_of(key_of(digits, kind)) == digits
+    assert kind_of(key_of(digits, kind)) is kind
+    assert key_of(digits, kind) < 2**63
 
 
-@given(FREE_DIGITS, FREE_DIGITS)
-def test_keys_sort_like_digits_and_know_their_prefixes(one: str, other: str) -> None:
-    assert (key_of(one) < key_of(other)) == (one < other)
-    assert covers(key_of(one), key_of(other)) == other.startswith(one)
+@given(FREE_DIGITS, KINDS, FREE_DIGITS, KINDS)
+def test_keys_sort_by_name_space_then_digits_then_prefixes_first(
+    one: str, kind: EntryKind, other: str, of: EntryKind
+) -> None:
+    first, second = (kind.short, one, kind.exact), (of.short, other, of.exact)
+    assert (key_of(one, kind) < key_of(other, of)) == (first < second)
+
+
+@given(FREE_DIGITS, KINDS, FREE_DIGITS, st.booleans(), st.booleans())
+def test_a_prefix_covers_every_number_that_begins_with_it(
+    one: str, kind: EntryKind, rest: str, extend: bool, exact: bool
+) -> None:
+    other = (one + rest)[:15] if extend else rest
+    of = EntryKind.SHORT if kind.short else EntryKind.NUMBER
+    of = of if exact else kind
+    begins = not kind.exact and other.startswith(one)
+    assert covers(key_of(one, kind), key_of(other, of)) == begins
 
 
 def test_an_exact_number_never_covers_a_longer_one() -> None:
@@ -148,7 +163,7 @@ def test_plain_lines_answer_like_entries() -> None:
 
 @pytest.mark.parametrize("digits", ["", "1" * 16])
 def test_what_is_no_number_matches_nothing(digits: str) -> None:
-    assert build_index([prefix("blocked", "1")], LISTS).matches(digits) == []
+    assert build_index([prefix("blocked", "1")], LISTS).matches(digits) == ()
 
 
 def test_managed_entries_of_a_list_that_is_gone_are_left_out() -> None:

@@ -85,6 +85,7 @@ class Gateway:
             self.status,
             remarks=partial(unapplied, settings),
             screener=self.screener,
+            rotate=self.journal.rotate,
         )
         self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
         self.web = WebSide(settings, self.metrics)

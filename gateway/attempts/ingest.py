@@ -28,6 +28,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.attempts.database import StoreCorrupt
+from gateway.attempts.erasing import Erasing
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
 from gateway.attempts.segments import make_directory
 from gateway.attempts.status import Status, read_status, write_status
@@ -66,6 +67,7 @@ class Ingester:
         self._keep = keep
         self._store: AttemptStore | None = None
         self._mover: Mover | None = None
+        self._erasing = Erasing(state)
         self._inode = 0
         self._failures = 0
         self._purge_after = 0.0
@@ -77,11 +79,12 @@ class Ingester:
             moved = self._open().run(stop)
             self._count(moved)
             purged = self._purge()
+            erased = self._erasing.step(stop)
         except (StoreError, OSError) as error:
             return self._failed(error)
         self._failures = 0
         self.status.error = f"{moved.errors} segments cannot be read" if moved.errors else ""
-        return BUSY_PAUSE if moved.lines or purged else IDLE_PAUSE
+        return BUSY_PAUSE if moved.lines or purged or erased else IDLE_PAUSE
 
     def close(self) -> None:
         """Close the store."""

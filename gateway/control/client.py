@@ -22,6 +22,7 @@ from gateway.control.messages import (
     Ping,
     Reload,
     Remove,
+    Rotate,
     Status,
     Undo,
     check_path,
@@ -60,6 +61,10 @@ class ControlClient:
     def reload(self, *, force: bool = False) -> dict[str, Any]:
         """What ``ReloadResult`` holds; a policy that was not loaded is an answer, not an error."""
         return dict(self.request(Reload(force), timeout=RELOAD_TIMEOUT))
+
+    def rotate(self) -> None:
+        """Have the segments of the journal closed that are written now."""
+        self.request(Rotate())
 
     def add(self, entries: Sequence[Asked]) -> list[dict[str, Any]]:
         """For each entry ``number rev status entry warning``; all at once up to MAX_ENTRIES."""

@@ -54,6 +54,10 @@ class Reload(Request):
     force: bool = False
 
 
+class Rotate(Request):
+    """Close the segments of the journal that are written now: the next line begins another."""
+
+
 class Changing(Request):
     """A request that changes entries, with the person behind it and the way in."""
 
@@ -151,7 +155,9 @@ VERDICT_FIELDS = tuple(set(Screened.__struct_fields__) & set(Verdict.__struct_fi
 """What a verdict is told in; a PBX has no use for the rest."""
 
 
-AnyRequest = Ping | Status | Metrics | Reload | Add | Edit | Remove | Undo | List | Changes | Screen
+AnyRequest = (
+    Ping | Status | Metrics | Reload | Rotate | Add | Edit | Remove | Undo | List | Changes | Screen
+)
 
 
 class Answer(msgspec.Struct, omit_defaults=True):

@@ -53,7 +53,7 @@ _decoder = msgspec.json.Decoder(messages.AnyRequest)
 class ControlServer:
     """The control socket of one gateway. ``status`` gives what the status request answers,
     ``remarks`` what is to be said beside the result of a reload; it may read files. Calls are
-    screened for others only with a ``screener``.
+    screened for others only with a ``screener``; ``rotate`` closes the journal's segments.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ControlServer:
         uids: frozenset[int] | None = None,
         remarks: Callable[[], tuple[str, ...]] = tuple,
         screener: Screener | None = None,
+        rotate: Callable[[], None] | None = None,
     ) -> None:
         self._path = path
         self._policies = policies
@@ -75,6 +76,7 @@ class ControlServer:
         self._status = status
         self._remarks = remarks
         self._screening = Screening(screener) if screener else None
+        self._rotate = rotate
         self._uids = frozenset({0, os.geteuid()}) if uids is None else uids
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.Task[None]] = set()
@@ -170,6 +172,11 @@ class ControlServer:
                 return self._metrics.render()
             case messages.Reload(force):
                 return await self._reload(force)
+            case messages.Rotate():
+                if self._rotate is None:
+                    raise ControlError("this gateway writes no journal")
+                self._rotate()
+                return True
             case messages.Add(entries=entries, forced=forced):
                 return await self._change(request, Op.ADD, entries, forced=forced)
             case messages.Edit(entries=entries):

@@ -26,8 +26,12 @@ from gateway.attempts.model import Attempt
 from gateway.attempts.segments import is_abandoned, live_segments, sweep
 from gateway.attempts.store import AttemptStore, Progress
 
-CHUNK = 2 * MAX_LINE
-"""Bytes that one transaction moves at most: about 1,300 attempts."""
+CHUNK = 16 * MAX_LINE
+"""Bytes that one transaction moves at most: about 8,000 attempts, in a quarter of a second.
+
+Numbers fall on the pages of their indexes at random, and a transaction writes each page that it
+touched: of 1,000 attempts one costs 70 us, of 8,000 30 us.
+"""
 
 ARCHIVE_PAUSE = 10.0
 """Seconds until a segment is archived after it failed."""

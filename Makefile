@@ -40,7 +40,7 @@ fi
 endef
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
 	@exec $(VENV)/bin/callgate --config $(CONFIG) serve
@@ -112,12 +112,13 @@ bench/.venv/.done: bench/requirements.txt $(PY)
 	@bench/.venv/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
+# QUICK=1 takes under two minutes instead of under fifteen; PROGRAMS="esl http" names some of them.
 bench: $(VENV)/.dev bench/.venv/.done ## what a call costs, as ratios against peers in the same run
-	@$(PY) -m bench.decision
-	@$(PY) -m bench.fastagi
-	@$(PY) -m bench.esl
-	@$(PY) -m bench.http
+	@$(PY) -m bench.run $(if $(QUICK),--quick) $(PROGRAMS)
 
-# Each part has the bound of every test; the whole has this one.
-soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
-	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)
+bench-check: $(VENV)/.dev ## fail when a ratio that was measured last missed its target
+	@$(PY) -m bench.run --check
+
+bench-growth: $(VENV)/.dev bench/.venv/.done ## how cost grows with entries and connections: charts
+	@$(PY) -m bench.growth $(if $(QUICK),--quick)
+	@bench/.venv/bin/python -P bench/charts.py

@@ -65,7 +65,8 @@ def peers(python: str, result: Result) -> dict[str, Server]:
             result.note(f"{name} is not measured: it cannot be imported (requirements.txt)")
             continue
         port = free_port()
-        found[name] = Server(port, [python, "-P", str(HERE / f"peer_{name}.py"), str(port)])
+        command = [python, "-P", str(HERE / f"peer_{name}.py"), str(port)]
+        found[name] = Server(port, command, share=0.25 if name == "greenswitch" else 1)
     try:
         port, environment = free_port(), {"PYTHONPATH": str(set_up())}
         command = [sys.executable, "-P", str(HERE / "peer_python_esl.py"), str(port)]

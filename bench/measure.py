@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,15 @@ NOT_SERVING = ("gateway.attempts.ingest",)
 
 @dataclass(frozen=True)
 class Server:
-    """A command that listens on that port of 127.0.0.1."""
+    """A command that listens on that port of 127.0.0.1.
+
+    ``share`` is that of the calls of a round which it is asked: less for one that is slow.
+    """
 
     port: int
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    share: float = 1
 
 
 def free_port() -> int:
@@ -109,7 +114,7 @@ def callgate(folder: Path, frontend: str, port: int, entries: int, settings: str
     (folder / "callgate.yaml").write_text(
         "policy: policy.yaml\nstate: state\n"
         + "".join(
-            f"{name}: {{listen: '{listen}'{', max_connections: 20000' * (listen != 'off')}}}\n"
+            f"{name}: {{listen: '{listen}'{', max_connections: 12000' * (listen != 'off')}}}\n"
             for name, listen in listens.items()
         )
         + settings
@@ -218,7 +223,8 @@ def compare(
         pids = {name: stack.enter_context(running(server)) for name, server in servers.items()}
         for counts in range(rounds + 1):
             for name, server in servers.items():
-                run = one_load(pids[name], lambda: loads[name].run(server.port, calls))  # noqa: B023
+                asked = int(calls * server.share)
+                run = one_load(pids[name], partial(loads[name].run, server.port, asked))
                 if counts:
                     runs[name].append(run)
         memory = {name: megabytes(pid) for name, pid in pids.items()}

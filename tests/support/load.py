@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -185,7 +185,10 @@ def lost(answers: Iterable[Answer], found: Mapping[str, Attempt]) -> list[Answer
 
 
 async def until_stored(state: Path, answers: Sequence[Answer]) -> None:
-    """Wait until the ingester that runs has moved them."""
+    """Wait until the ingester that runs has moved them, however broken the store may be yet."""
     async with asyncio.timeout(LONG):
-        while lost(answers, attempts(state)):  # noqa: ASYNC110 - a file, which has no event
+        while True:
+            with suppress(StoreError):
+                if not lost(answers, attempts(state)):
+                    return
             await asyncio.sleep(0.05)

@@ -83,27 +83,22 @@ class Served:
 
     async def start(self) -> None:
         """Returns when it listens."""
-        with (self.root / "log").open("ab") as log:
+        said = self.root / "said"  # no pipe: who is killed leaves children that would hold it
+        with (self.root / "log").open("ab") as log, said.open("wb") as out:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway", "--config", str(self._config), "serve"),
-                stdout=asyncio.subprocess.PIPE,
+                stdout=out,
                 stderr=log,
                 cwd=ROOT,
             )
-        ports = dict(_PORT.findall(await self._banner(self._process)))
+        async with asyncio.timeout(LONG):
+            while "try next" not in said.read_text():
+                assert self._process.returncode is None, f"it ended too early:\n{self.log}"
+                await asyncio.sleep(0.02)
+        ports = dict(_PORT.findall(said.read_text()))
         self.agi, self.esl = int(ports["FastAGI"]), int(ports["ESL"])
         self.http = int(ports.get("HTTP", 0))
         self.ready.set()
-
-    async def _banner(self, process: asyncio.subprocess.Process) -> str:
-        assert process.stdout
-        banner = ""
-        async with asyncio.timeout(LONG):
-            while "try next" not in banner:
-                line = await process.stdout.readline()
-                assert line, f"it ended before it was ready:\n{self.log}"
-                banner += line.decode()
-        return banner
 
     async def kill(self) -> None:
         """kill -9; what it started sees its parent gone."""
@@ -124,9 +119,7 @@ class Served:
         self.ready.clear()
         self._process.send_signal(number)
         async with asyncio.timeout(LONG):
-            await self._process.communicate()
-        assert self._process.returncode is not None
-        return self._process.returncode
+            return await self._process.wait()
 
     async def status(self) -> dict[str, Any]:
         return await asyncio.to_thread(self.client.status)
@@ -155,6 +148,13 @@ class Served:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"{status}\n{self.log}") from None
+
+    async def until_metric(self, name: str, enough: float) -> float:
+        """The first value of a metric that is so much or more: some are told once a second."""
+        async with asyncio.timeout(LONG):
+            while (value := await self.metric(name)) < enough:  # noqa: ASYNC110 - told, not sent
+                await asyncio.sleep(0.05)
+        return value
 
     async def ingester(self) -> int:
         """The process id of the ingester, once it runs."""

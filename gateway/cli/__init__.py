@@ -37,6 +37,7 @@ COMMANDS = {
     "export": "entries",
     "import": "imports",
     "attempts": "attempts",
+    "erase": "erase",
     "replay": "replay",
     "scrub": "scrub",
     "token": "token",

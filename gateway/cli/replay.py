@@ -215,9 +215,8 @@ def _print(found: Replay, groups: list[Group]) -> None:
     click.echo(f"{plural(found.replayed, 'call')} replayed: {outcome}")
     if found.left_out:
         left = plural(found.left_out, "attempt")
-        click.echo(
-            f"{left} left out: no policy decided them (hostile, unauthorised, error)", err=True
-        )
+        why = "no policy decided them (hostile, unauthorised, error), or a number was erased"
+        click.echo(f"{left} left out: {why}", err=True)
     if found.uncertain:
         unsure = "whether the dialplan named the campaign is not recorded"
         click.echo(f"{found.uncertain:,} of these may be none: {unsure}", err=True)

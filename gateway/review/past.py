@@ -1,7 +1,7 @@
 """Past calls: from the record of an attempt back to the call that was screened.
 
 Rule: a record that the policy did not decide (``hostile``, ``unauthorised``, ``error``) is no
-call to decide again.
+call to decide again, nor is one whose caller or callee was erased.
 
 A record keeps one campaign: the one that the dialplan named, or else the one that owns the number.
 Which it was matters only where two policies disagree about the number (``owned``).
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from gateway.attempts.erasure import ERASED
 from gateway.attempts.model import Attempt
 from gateway.calls import Call, Direction, Presentation
 from gateway.policy.model import Policy, Reason
@@ -37,13 +38,15 @@ class Example:
 
 
 def call_of(attempt: Attempt) -> Call | None:
-    """The call as it was screened; None when the policy did not decide it.
+    """The call as it was screened; None when the policy did not decide it, or a party is erased.
 
     ``campaign`` is the recorded one. ``emergency_at`` is not recorded and 0.
     """
     direction = _DIRECTIONS.get(attempt.direction)
     presentation = _PRESENTATIONS.get(attempt.presentation)
     if direction is None or presentation is None or attempt.reason not in _DECIDED:
+        return None
+    if ERASED in (attempt.caller, attempt.callee):
         return None
     return Call(
         direction=direction,

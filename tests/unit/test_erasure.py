@@ -13,6 +13,7 @@ from gateway.attempts.erasure import ERASED, erased_line
 from gateway.attempts.lines import DeliveryLine, EndLine, decode, encode
 from gateway.attempts.model import Attempt, Shadow
 from gateway.numbers.spellings import Spellings, spellings
+from gateway.review.past import call_of
 from tests.support.attempts import NOON, make_attempt
 from tests.support.erasure import MINE, OTHER, SPELLED, bare
 
@@ -105,6 +106,14 @@ def test_a_bad_line_with_the_number_stays_a_bad_line() -> None:
     assert len(better) == len(torn)
     assert not re.search(rb"12345678", better)
     assert erased_line(torn.replace(b"12345678", b"12345679"), MINE) is None
+
+
+def test_an_attempt_that_lost_a_party_is_no_call_to_decide_again() -> None:
+    attempt = call("a", caller="0612345678", caller_e164="+33612345678")
+    found = erased(attempt)
+    assert found is not None
+    assert call_of(attempt) is not None
+    assert call_of(found) is None
 
 
 TEXT = st.text(max_size=12)

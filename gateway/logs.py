@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -43,19 +44,26 @@ def setup(level: str, format: str, *, mask: bool = False, stream: TextIO | None 
 
 @contextmanager
 def background(
-    level: str, format: str, *, mask: bool = False, descriptor: int = 2
+    level: str, format: str, *, mask: bool = False, descriptor: int = 2, worker: int = 0
 ) -> Iterator[None]:
     """The same for a program that must not wait: a thread writes to ``descriptor``, until the end.
 
-    The last lines have LAST seconds to be read.
+    The last lines have LAST seconds to be read. A ``worker`` above 0 is named in each.
     """
     writer = Background(descriptor)
+    if worker:
+        writer.addFilter(partial(_mark, worker))
     _use(writer, level, format, mask)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(writer)
         writer.close()
+
+
+def _mark(worker: int, record: logging.LogRecord) -> bool:
+    record.worker = worker
+    return True
 
 
 def dropped() -> int:
@@ -221,7 +229,9 @@ class _Text(_Formatter):
     """``2026-11-22T16:11:36.123Z INFO  gateway.reload: policy … loaded``"""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{record.levelname:<7} {record.name}: {record.getMessage()}"
+        worker = getattr(record, "worker", 0)
+        by = f"worker {worker}: " if worker else ""
+        line = f"{record.levelname:<7} {record.name}: {by}{record.getMessage()}"
         trace = self._trace(record)
         text = f"{line}\n{trace}" if trace else line
         lines = "\n  ".join(map(printable, self._clean(text).split("\n")))

@@ -82,6 +82,13 @@ METRICS: tuple[Metric, ...] = (
     _gauge("ingester_failing", "1 while the ingester reports an error."),
     _gauge("ingester_status_age_seconds", "Seconds since the ingester last said how it is."),
     _gauge("ingester_backlog_bytes", "Bytes of the journal that are not in the store yet."),
+    _gauge("workers", "Processes that accept calls."),
+    _counter(
+        "worker_restarts",
+        "Workers that had to be replaced: died, stalled (no heartbeat), late (not ready).",
+        "cause",
+    ),
+    _counter("worker_untold", "Allowed calls that a worker could not tell the guards of."),
     _gauge("guard_connected", "1 while a guard has its link to the PBX.", "frontend"),
     _counter(
         "guard_links", "Links of guards: connected, failed, refused, lost.", "frontend", "result"

@@ -27,6 +27,7 @@ from gateway.guardsettings import (
 )
 from gateway.httpsettings import HttpSettings
 from gateway.secrets import Secret, password, put, url_secret
+from gateway.workersettings import Workers
 from gateway.yamlfile import Document, read_yaml, shown
 from gateway.yamlmodel import (
     Count,
@@ -194,6 +195,10 @@ class Settings(Section):
         default="../state",
         description="The folder that the program owns: journal, attempts, managed entries, "
         "last good policy, control socket.",
+    )
+    workers: Workers = Field(
+        default=1,
+        description="How many processes answer calls; auto: one for each CPU this one may use.",
     )
     agi: AgiSettings = Field(default=AgiSettings(), description="The FastAGI listener.")
     esl: EslSettings = Field(

@@ -13,7 +13,10 @@ from gateway.app.gateway import Gateway
 from gateway.app.limits import allow_files, needed_files
 from gateway.app.notify import Notifier
 from gateway.app.state import owned
+from gateway.errors import ConfigError, Fault
+from gateway.loop import loop_factory
 from gateway.settings import Settings
+from gateway.workers.leftovers import LOCK, end_leftovers
 
 __all__ = ["Gateway", "run", "serve"]
 
@@ -36,6 +39,7 @@ async def run(
     notifier = Notifier()
     with owned(settings.state_dir):
         allow_files(needed_files(settings))
+        await _alone(settings)
         gateway = Gateway(settings, notifier)
         try:
             if await _started(gateway, stop):
@@ -46,6 +50,15 @@ async def run(
             log.info("stopping; live calls may end")
         finally:
             await gateway.stop()
+
+
+async def _alone(settings: Settings) -> None:
+    """Nothing is left of a gateway that was killed. ConfigError when something cannot be ended."""
+    patience = max(settings.agi.deadline, settings.esl.deadline) + 1
+    try:
+        await asyncio.to_thread(end_leftovers, settings.state_dir / LOCK, patience)
+    except OSError as error:
+        raise ConfigError([Fault(str(settings.state_dir), 0, 0, "", str(error))]) from error
 
 
 async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
@@ -95,7 +108,7 @@ def serve(settings: Settings, *, try_next: str = "callgate probe") -> None:
     log = settings.log
     with (
         logs.background(log.level.value, log.format.value, mask=log.mask),
-        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         runner.run(_served(settings, lambda gateway: banner(gateway, try_next)))
 
@@ -107,14 +120,6 @@ async def _served(settings: Settings, ready: Callable[[Gateway], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await run(settings, stop, reload=reload, ready=ready)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 def banner(gateway: Gateway, try_next: str) -> None:

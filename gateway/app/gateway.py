@@ -12,27 +12,25 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from gateway import logs
 from gateway.addresses import why_unreachable
+from gateway.app.calls import Calls, Here, sections
+from gateway.app.crew import Crew
 from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
 from gateway.app.notify import Notifier
 from gateway.app.remarks import exposed, unapplied
-from gateway.app.star import carry_out
 from gateway.app.state import load_emergencies, save_emergencies
 from gateway.app.web import WebSide
 from gateway.attempts.journal import Journal
 from gateway.control.server import ControlServer, program_version
 from gateway.entries import EntryStore
 from gateway.errors import ConfigError, Fault
-from gateway.frontends.esl_outbound import EslOutbound
-from gateway.frontends.fastagi import FastAgi
-from gateway.frontends.session import Frontend
 from gateway.metrics import Metrics
 from gateway.reload import Generations, PolicyStore, ReloadResult
 from gateway.screener import Screener
 from gateway.settings import Address, Settings
 from gateway.watch import Watcher
+from gateway.workers.looks import Looks
 
 log = logging.getLogger(__name__)
 
@@ -60,23 +58,9 @@ class Gateway:
         # Before anything can fail: what stops saves them, also after a start that failed.
         self._saved = load_emergencies(settings.state_dir)
         self.screener.emergencies.update(self._saved)
-        self.fastagi = FastAgi(
-            self.screener,
-            counters=self.metrics,
-            entries=partial(carry_out, policies=self.policies),
-            secret=settings.agi.secret,
-            max_connections=settings.agi.max_connections,
-            deadline=settings.agi.deadline,
-        )
-        self.esl = EslOutbound(
-            self.screener,
-            counters=self.metrics,
-            secret=settings.esl.secret,
-            max_connections=settings.esl.max_connections,
-            deadline=settings.esl.deadline,
-        )
+        made = Crew if settings.workers > 1 else Here
+        self.calls: Calls = made(settings, self.screener, self.policies, self.metrics)
         self.guards = Guards(settings.guards, self.screener, self.policies, self.metrics)
-        self._listening: list[Frontend] = []
         self.control = ControlServer(
             settings.control_path,
             self.policies,
@@ -85,20 +69,23 @@ class Gateway:
             self.status,
             remarks=partial(unapplied, settings),
             screener=self.screener,
-            rotate=self.journal.rotate,
+            rotate=self._rotate,
+            render=self.calls.render,
+            refresh=self.calls.look,
         )
         self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
         self.web = WebSide(settings, self.metrics)
         self._notifier = notifier
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
-        self._syncs = (0, 0)
+        self._looks = Looks(self.journal, self.metrics)
 
     async def start(self) -> None:
         """Load the policy, then listen. ConfigError when there is nothing to run or to bind."""
         await self.policies.start()
         await self.control.start()
         await self._listen()
+        await self.calls.start()
         self.metrics.set("callgate_start_time_seconds", self._started)
         work = [self._beat(), self._live(), self.ingester.run(), self.web.run()]
         if self.settings.reload.watch:
@@ -121,7 +108,7 @@ class Gateway:
         self._notifier.stopping()
         self.metrics.set("callgate_draining", 1)
         bound = max(self.settings.agi.deadline, self.settings.esl.deadline) + DRAIN_SLACK
-        cut = sum(await asyncio.gather(*(each.drain(bound) for each in self._listening)))
+        cut = await self.calls.drain(bound)
         if cut:
             log.warning("%d calls were cut off", cut)
         await self.guards.stop()
@@ -138,9 +125,8 @@ class Gateway:
     def listeners(self) -> dict[str, str]:
         """Where each listener really is."""
         found = {"control": str(self.settings.control_path)}
-        for frontend in self._listening:
-            host, port = frontend.address
-            found[frontend.name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        for name, (host, port) in self.calls.places.items():
+            found[name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if self.web.address:
             found["http"] = str(self.web.address)
         return found
@@ -168,21 +154,21 @@ class Gateway:
                 "last_reload": store.last,
             },
             "guards": self.guards.connected(),
-            "connections": sum(frontend.listener.open for frontend in self._listening),
+            "connections": self.calls.open,
             "ingester": self.ingester.told(),
+            **self.calls.told(),
         }
 
     async def _listen(self) -> None:
         settings = self.settings
-        for frontend, section in ((self.fastagi, settings.agi), (self.esl, settings.esl)):
+        for name, section in sections(settings).items():
             address = section.listen
             if address is None:
                 continue
-            if remark := exposed(frontend.name, address, section.secret):
+            if remark := exposed(name, address, section.secret):
                 log.warning("%s", remark)
-            with _explained(frontend.name, address):
-                await frontend.start(address.host, address.port)
-            self._listening.append(frontend)
+            with _explained(name, address):
+                await self.calls.listen(name, address)
         if settings.http.listen is not None:
             with _explained("http", settings.http.listen):
                 await asyncio.to_thread(self.web.listen, settings.http.listen)
@@ -190,7 +176,8 @@ class Gateway:
     async def _live(self) -> None:
         """Signs of life of the loop that answers calls, whatever the disk does."""
         while self._notifier.watchdog:
-            self._notifier.alive()
+            if self.calls.well:
+                self._notifier.alive()
             await asyncio.sleep(self._notifier.watchdog / 3)
 
     async def _beat(self) -> None:
@@ -203,12 +190,8 @@ class Gateway:
             await asyncio.sleep(BEAT)
 
     async def _look(self) -> None:
-        for frontend in self._listening:
-            self.metrics.set(
-                "callgate_connections_open", frontend.listener.open, frontend=frontend.name
-            )
-        self._tell_journal()
-        self._tell_log()
+        await self.calls.look()
+        self._looks.look()
         await asyncio.to_thread(self.ingester.look)
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
@@ -216,15 +199,9 @@ class Gateway:
             self._saved = emergencies
         await self.policies.absorb()
 
-    def _tell_log(self) -> None:
-        lost = logs.dropped() - self.metrics.value("callgate_log_lines_dropped_total")
-        self.metrics.inc("callgate_log_lines_dropped_total", max(0.0, lost))
-
-    def _tell_journal(self) -> None:
-        late, failed = self.journal.late_syncs, self.journal.failed_syncs
-        self.metrics.inc("callgate_journal_sync_timeouts_total", late - self._syncs[0])
-        self.metrics.inc("callgate_journal_sync_failures_total", failed - self._syncs[1])
-        self._syncs = (late, failed)
+    def _rotate(self) -> None:
+        self.journal.rotate()
+        self.calls.rotate()
 
 
 @contextmanager

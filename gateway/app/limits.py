@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import resource
 
+from gateway.app.crew import share
 from gateway.settings import Settings
 
 SPARE = 256
@@ -18,9 +19,12 @@ log = logging.getLogger(__name__)
 
 
 def needed_files(settings: Settings) -> int:
-    """How many files may be open at once when every listener that is on is full."""
+    """How many files one process may have open at once when every listener that is on is full.
+
+    The limit is inherited: that of the parent is that of each worker.
+    """
     on = [each for each in (settings.agi, settings.esl) if each.listen is not None]
-    return SPARE + sum(each.max_connections for each in on)
+    return SPARE + sum(share(each.max_connections, settings.workers) for each in on)
 
 
 def allow_files(needed: int) -> bool:

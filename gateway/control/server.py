@@ -15,10 +15,10 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,6 +40,7 @@ from gateway.metrics import Metrics
 from gateway.reload import PolicyStore, ReloadResult
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_PEERS = 32
 IDLE = 60.0
@@ -54,6 +55,8 @@ class ControlServer:
     """The control socket of one gateway. ``status`` gives what the status request answers,
     ``remarks`` what is to be said beside the result of a reload; it may read files. Calls are
     screened for others only with a ``screener``; ``rotate`` closes the journal's segments.
+    ``render`` gives the metrics, where they are not those of this process alone; ``refresh`` brings
+    everything up to date that the gateway's other processes know, and waits for what they do.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class ControlServer:
         remarks: Callable[[], tuple[str, ...]] = tuple,
         screener: Screener | None = None,
         rotate: Callable[[], None] | None = None,
+        render: Callable[[], str] | None = None,
+        refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._path = path
         self._policies = policies
@@ -75,6 +80,8 @@ class ControlServer:
         self._metrics = metrics
         self._status = status
         self._remarks = remarks
+        self._render = render or metrics.render
+        self._refresh = refresh
         self._screening = Screening(screener) if screener else None
         self._rotate = rotate
         self._uids = frozenset({0, os.geteuid()}) if uids is None else uids
@@ -167,16 +174,16 @@ class ControlServer:
             case messages.Ping():
                 return {"version": program_version(), "pid": os.getpid()}
             case messages.Status():
-                return self._status()
+                return await self._fresh(self._status)
             case messages.Metrics():
-                return self._metrics.render()
+                return await self._fresh(self._render)
             case messages.Reload(force):
                 return await self._reload(force)
             case messages.Rotate():
                 if self._rotate is None:
                     raise ControlError("this gateway writes no journal")
                 self._rotate()
-                return True
+                return await self._fresh(lambda: True)
             case messages.Add(entries=entries, forced=forced):
                 return await self._change(request, Op.ADD, entries, forced=forced)
             case messages.Edit(entries=entries):
@@ -194,6 +201,11 @@ class ControlServer:
                 return await asyncio.to_thread(self._entries.changes_since, since, _page(limit))
             case messages.Screen():
                 return await self._screen(request)
+
+    async def _fresh(self, told: Callable[[], T]) -> T:
+        if self._refresh is not None:
+            await self._refresh()
+        return told()
 
     async def _screen(self, asked: messages.Screen) -> messages.Screened:
         if self._screening is None:

@@ -26,11 +26,13 @@ from gateway.numbers.facts import (
     type_of,
 )
 from gateway.numbers.model import Kind, Number
+from gateway.numbers.plain import HEAD, sound_lengths
 from gateway.numbers.plan import NumberPlan
 from gateway.numbers.read import read
 from gateway.numbers.wide import covers_country, reach
 
 __all__ = [
+    "HEAD",
     "REGIONS",
     "TYPES",
     "Inferred",
@@ -52,5 +54,6 @@ __all__ = [
     "read_short_entry",
     "read_starred_entry",
     "region_of",
+    "sound_lengths",
     "type_of",
 ]

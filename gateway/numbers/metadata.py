@@ -46,6 +46,8 @@ class Rules:
     shortest: int
     longest: int
     own_international: re.Pattern[str]
+    parsing: str
+    """The pattern of ``prefix``."""
 
     def without_trunk(self, digits: str) -> str:
         """Drop the national prefix, unless that makes a national number out of none."""
@@ -103,6 +105,7 @@ def _build(metadata: PhoneMetadata) -> Rules:
         shortest=min(general.possible_length),
         longest=max(general.possible_length),
         own_international=re.compile(metadata.international_prefix or "(?!)"),
+        parsing=prefix or _NEVER.pattern,
     )
 
 

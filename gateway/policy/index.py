@@ -17,9 +17,9 @@ from gateway.policy.columns import open_columns
 from gateway.policy.model import Entry, ListDef
 from gateway.policy.sorting import Sorter, sort_plainly
 from gateway.policy.table import EXACT, SHORT, UNITS, WIDTH, Table, rank_of
-from gateway.policy.table_build import Bulk, Packed, compile_table, read_table, save_table
+from gateway.policy.table_build import Bulk, compile_table, read_table, save_table
 
-__all__ = ["Bulk", "Hit", "Index", "Packed", "build_index"]
+__all__ = ["Bulk", "Hit", "Index", "build_index"]
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
@@ -228,7 +228,7 @@ def _later(rows: range, after: int) -> range:
 def build_index(
     entries: Iterable[Entry],
     lists: Sequence[ListDef],
-    bulk: Iterable[Bulk | Packed] = (),
+    bulk: Iterable[Bulk] = (),
     sorter: Sorter = sort_plainly,
 ) -> Index:
     """Compile entries and plain lines. Entries of lists that are not given are left out."""

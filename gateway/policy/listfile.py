@@ -3,7 +3,7 @@
 Text: a bare line is a number, one that ends in ``*`` a prefix, ``#`` begins a comment. CSV: the
 columns ``number`` and ``prefix``, of which each row fills exactly one, ``reason`` and
 ``expires``; separated by comma, semicolon or tab. Rows that say nothing but a number or prefix
-never become objects: a million of them are read in a second or two.
+never become objects, and of text the plain lines are read by the million where ``pack`` is given.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from dataclasses import dataclass, field
 
 from gateway.errors import BadEntry, ConfigError, Fault
 from gateway.numbers import read_number_entry, read_prefix_entry, read_starred_entry
+from gateway.policy.columns import Column
 from gateway.policy.index import Bulk
 from gateway.policy.model import Entry, EntryKind, Origin
+from gateway.policy.table import key_of
 from gateway.yamlfile import decode_utf8
 from gateway.yamlmodel import either, suggestion
 
 COLUMNS = ("number", "prefix", "reason", "expires")
 MAX_FAULTS = 2000
 """After this many faults the rest of a file is not read: it is some other kind of file."""
+
+Pack = Callable[[bytes, Callable[[int, str], int]], tuple[Column, Column]]
+"""Reads UTF-8 text with a careful reader of one line, which gives its key or 0: keys and lines."""
 
 _READERS = {EntryKind.NUMBER: read_number_entry, EntryKind.PREFIX: read_prefix_entry}
 
@@ -37,7 +42,8 @@ class ListFile:
     """What one file brings to one list.
 
     ``expires`` is the expiry of rows without their own, 0 none; ``expiry`` reads those that have
-    one and raises ValueError. ``region`` is the one in which the numbers are written.
+    one and raises ValueError. ``region`` is the one in which the numbers are written, ``pack``
+    what reads text.
     """
 
     file: str
@@ -45,58 +51,70 @@ class ListFile:
     region: str | None
     expiry: Callable[[str], int]
     expires: int = 0
+    pack: Pack | None = None
     entries: list[Entry] = field(default_factory=list)
     bulk: list[Bulk] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.entries) + sum(len(item.digits) for item in self.bulk)
+        return len(self.entries) + sum(map(len, self.bulk))
 
     def read(self, data: bytes) -> None:
         """Take the contents. Everything wrong is in ``faults`` afterwards."""
         try:
-            text = decode_utf8(data, self.file)
-            self._refuse_nul(text)
+            self._refuse_nul(data)
             if self.file.lower().endswith(".csv"):
-                self._read_csv(text)
+                self._read_csv(decode_utf8(data, self.file))
             else:
-                self._read_text(text)
+                self._read_text(data)
         except ConfigError as error:
             self.faults += error.faults
         except _TooManyFaults:
             pass
 
-    def _refuse_nul(self, text: str) -> None:
-        place = text.find("\0")
+    def _refuse_nul(self, data: bytes) -> None:
+        place = data.find(b"\0")
         if place >= 0:
-            line = text.count("\n", 0, place) + 1
+            decode_utf8(data, self.file)
+            line = data.count(b"\n", 0, place) + 1
             raise ConfigError([Fault(self.file, line, 0, "", "a NUL byte: this is no text file")])
 
-    def _read_text(self, text: str) -> None:
-        numbers, prefixes = _Plain(), _Plain()
-        region = self.region
+    def _read_text(self, data: bytes) -> None:
+        if self.pack and data.isascii():
+            self._keep(*self.pack(data, self._take_line))
+            return
+        text = decode_utf8(data, self.file)
+        if self.pack:
+            self._keep(*self.pack(text.encode(), self._take_line))
+            return
+        plain = _Plain()
         for line, content in enumerate(text.split("\n"), 1):
-            entry = content.partition("#")[0].strip()
+            if key := self._take_line(line, content):
+                plain.add(key, line)
+        self._keep(plain.keys, plain.lines)
+
+    def _take_line(self, line: int, content: str) -> int:
+        """The key of the entry on a line, 0 if there is none or it is at fault."""
+        entry = content.partition("#")[0].strip()
+        try:
             if not entry:
-                continue
-            try:
-                if entry[-1] == "*":
-                    prefixes.add(read_starred_entry(entry, region), line)
-                else:
-                    numbers.add(read_number_entry(entry, region), line)
-            except BadEntry as error:
-                self._refuse(line, str(error))
-        self._keep(numbers, prefixes)
+                return 0
+            if entry[-1] == "*":
+                return key_of(read_starred_entry(entry, self.region), EntryKind.PREFIX)
+            return key_of(read_number_entry(entry, self.region))
+        except BadEntry as error:
+            self._refuse(line, str(error))
+            return 0
 
     def _read_csv(self, text: str) -> None:
         rows = _csv_rows(text, self.file)
         header = next(rows, None)
         places = self._columns(*(header or (1, ())))
-        plain = {EntryKind.NUMBER: _Plain(), EntryKind.PREFIX: _Plain()}
+        plain = _Plain()
         for line, row in rows:
             if any(cell.strip() for cell in row):
                 self._take_row(line, row, places, plain)
-        self._keep(plain[EntryKind.NUMBER], plain[EntryKind.PREFIX])
+        self._keep(plain.keys, plain.lines)
 
     def _columns(self, line: int, header: Sequence[str]) -> dict[str, int]:
         names = [cell.strip().lower() for cell in header]
@@ -120,9 +138,7 @@ class ListFile:
             raise ConfigError(faults)
         return {name: names.index(name) for name in names}
 
-    def _take_row(
-        self, line: int, row: list[str], places: dict[str, int], plain: dict[EntryKind, _Plain]
-    ) -> None:
+    def _take_row(self, line: int, row: list[str], places: dict[str, int], plain: _Plain) -> None:
         cells = {name: row[at].strip() for name, at in places.items() if at < len(row)}
         written = [kind for kind in _READERS if cells.get(kind.value)]
         if len(row) > len(places) and any(row[len(places) :]):
@@ -136,7 +152,7 @@ class ListFile:
             return self._refuse(line, str(error), kind.value)
         reason, until = cells.get("reason", ""), cells.get("expires", "")
         if not reason and not until:
-            return plain[kind].add(digits, line)
+            return plain.add(key_of(digits, kind), line)
         try:
             expires = self.expiry(until) if until else self.expires
         except ValueError as error:
@@ -145,17 +161,9 @@ class ListFile:
         self.entries.append(Entry(self.name, kind, digits, reason, expires, origin))
         return None
 
-    def _keep(self, numbers: _Plain, prefixes: _Plain) -> None:
-        for kind, plain in ((EntryKind.NUMBER, numbers), (EntryKind.PREFIX, prefixes)):
-            if not plain.digits:
-                continue
-            if not self.expires:
-                self.bulk.append(Bulk(self.name, kind, plain.digits, plain.lines, self.file))
-                continue
-            self.entries.extend(
-                Entry(self.name, kind, digits, "", self.expires, Origin(self.file, line))
-                for digits, line in zip(plain.digits, plain.lines, strict=True)
-            )
+    def _keep(self, keys: Column, lines: Column) -> None:
+        if len(keys):
+            self.bulk.append(Bulk(self.name, keys, lines, self.file, self.expires))
 
     def _refuse(self, line: int, message: str, column: str = "") -> None:
         self.faults.append(Fault(self.file, line, 0, column, message))
@@ -165,13 +173,13 @@ class ListFile:
 
 @dataclass(slots=True)
 class _Plain:
-    """Digits of one kind without reason or expiry, and their lines."""
+    """Entries without reason or expiry of their own, as keys, and their lines."""
 
-    digits: list[str] = field(default_factory=list)
+    keys: array[int] = field(default_factory=lambda: array("Q"))
     lines: array[int] = field(default_factory=lambda: array("I"))
 
-    def add(self, digits: str, line: int) -> None:
-        self.digits.append(digits)
+    def add(self, key: int, line: int) -> None:
+        self.keys.append(key)
         self.lines.append(line)
 
 

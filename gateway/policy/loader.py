@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 from gateway.errors import ConfigError, Fault
 from gateway.policy.assemble import EMPTY, assemble
@@ -21,9 +22,14 @@ from gateway.policy.files import FileStamp, Unreadable, is_within, read_stable, 
 from gateway.policy.index import build_index
 from gateway.policy.listfile import ListFile
 from gateway.policy.model import Emergency, Entry, OnError, Policy
+from gateway.policy.sorting import sort_plainly
 from gateway.yamlfile import KeyPath, read_yaml, shown
 from gateway.yamlmodel import capped, validate
 
+LARGE_FILE = 2 * 2**20
+"""Bytes of a list file from which on it is read by vectors: about 150,000 lines, half a second."""
+LARGE_INDEX = 100_000
+"""Rows of an index from which on it is sorted by vectors."""
 _STAND_INS = {"action": "block"}
 _UNQUOTED = "this cannot be an entry; callgate lint says why"
 
@@ -46,7 +52,10 @@ class Loaded:
 
 @dataclass(slots=True)
 class _Reading:
-    """The files of a policy while they are read; each is read once."""
+    """The files of a policy while they are read; each is read once.
+
+    What is ``confined`` stays in its folder, and in a process that has to stay small.
+    """
 
     folder: Path
     confined: bool = False
@@ -134,6 +143,7 @@ def _made(
     made = _assembled(data, stamp.name)
     for use in made.file_uses:
         _read_list(made, reading, use)
+    reading.contents.clear()
     _check_contacts(made, reading)
     counts = _counts(made, reading)
     if not force:
@@ -174,9 +184,18 @@ def _read_list(made: Assembly, reading: _Reading, use: FileUse) -> None:
     found = ListFile(
         use.file, use.list, use.region, lambda text: parse_expiry(text, zone), use.expires
     )
+    if len(data) >= LARGE_FILE and not reading.confined:
+        found.pack = _vectors().pack_lines
     found.read(data)
     made.faults += found.faults
     reading.lists.append(found)
+
+
+def _vectors() -> ModuleType:
+    """What needs numpy; small policies do without, and so does who checks a draft."""
+    from gateway.policy import vectors
+
+    return vectors
 
 
 def _check_contacts(made: Assembly, reading: _Reading) -> None:
@@ -248,11 +267,14 @@ def _managed(made: Assembly, managed: Iterable[Entry]) -> tuple[list[Entry], lis
 def _policy(made: Assembly, reading: _Reading, managed: list[Entry], revision: str) -> Policy:
     written = made.policy
     entries = [*made.entries, *(entry for found in reading.lists for entry in found.entries)]
+    entries += managed
     bulk = [item for found in reading.lists for item in found.bulk]
+    large = len(entries) + sum(map(len, bulk)) >= LARGE_INDEX and not reading.confined
+    sorter = _vectors().sort_vectors if large else sort_plainly
     return Policy(
         revision=revision,
         lists=tuple(made.lists),
-        index=build_index([*entries, *managed], made.lists, bulk),
+        index=build_index(entries, made.lists, bulk, sorter),
         plan=made.plan,
         trunks=made.trunks,
         campaigns=made.campaigns,

@@ -15,7 +15,7 @@ from typing import Any
 from gateway.errors import StoreError
 from gateway.policy import columns
 from gateway.policy.columns import Column
-from gateway.policy.model import Entry, EntryKind, ListDef
+from gateway.policy.model import Entry, ListDef
 from gateway.policy.sorting import ROW_COLUMNS, Rows, Sorter, shift_for, sort_plainly
 from gateway.policy.table import Table, key_of, rank_of
 
@@ -24,34 +24,16 @@ _COLUMNS = ("keys", "link", "heads", *ROW_COLUMNS, "reason_end", "reason_text")
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """Plain lines of one list file: digits and the line that each stood on."""
-
-    list: str
-    kind: EntryKind
-    digits: Sequence[str]
-    lines: Sequence[int]
-    file: str
-
-    @property
-    def keys(self) -> array[int]:
-        kind = self.kind
-        return array("Q", [key_of(digits, kind) for digits in self.digits])
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Plain lines of one list file as keys: numbers and prefixes in the order of their lines."""
+    """Plain lines of one list file: their keys in the order of the lines that they stood on."""
 
     list: str
     keys: Column
     lines: Column
     file: str
+    expires: int = 0
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.keys)
 
 
 class _Interned:
@@ -67,7 +49,7 @@ class _Interned:
 def compile_table(
     entries: Iterable[Entry],
     lists: Sequence[ListDef],
-    bulk: Iterable[Bulk | Packed] = (),
+    bulk: Iterable[Bulk] = (),
     sorter: Sorter = sort_plainly,
 ) -> Table:
     """Compile entries. Those of lists that are not given are left out (managed, inactive)."""
@@ -113,9 +95,9 @@ def _from_entries(
         yield source, managed
 
 
-def _from_bulk(part: Bulk | Packed, places: Mapping[str, int], files: _Interned) -> Rows:
-    lines = part.lines if isinstance(part.lines, memoryview) else array("I", part.lines)
-    return Rows(places[part.list], part.keys, 0, 0, files(part.file), lines, 0)
+def _from_bulk(part: Bulk, places: Mapping[str, int], files: _Interned) -> Rows:
+    file = files(part.file)
+    return Rows(places[part.list], part.keys, part.expires, 0, file, part.lines, 0)
 
 
 def save_table(table: Table, lists: Sequence[ListDef], path: Path) -> None:

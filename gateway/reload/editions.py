@@ -31,16 +31,6 @@ class Step:
     entries: Entries = field(default_factory=dict)
     directory: str = ""
 
-    def after(self, former: Step) -> Step:
-        """Both steps as one."""
-        if self.directory:
-            return self
-        return Step(self.revision, {**former.entries, **self.entries}, former.directory)
-
-    def moved(self, directory: Path | None) -> Step:
-        """The same, with its generation in another place."""
-        return replace(self, directory=str(directory)) if directory else self
-
 
 class Spread(Protocol):
     """Those that decide by the policy besides this process."""

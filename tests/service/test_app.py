@@ -314,12 +314,12 @@ async def test_a_call_that_is_being_answered_may_end_when_the_gateway_stops(plac
     stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
     task = asyncio.create_task(run(place.settings, stop, ready=started.set_result))
     gateway = await started
-    host, port = gateway.fastagi.address
+    host, port = gateway.calls.places["agi"]
     path = screen_path("inbound", "main", "", "+33162000000", "+33140000000")
     told = environment(f"agi://{host}:{port}/{path}", Channel())
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(told[:100])
-    await until(lambda: gateway.fastagi.listener.open == 1)
+    await until(lambda: gateway.calls.open == 1)
     stop.set()
     await until(lambda: gateway.metrics.value("callgate_draining") == 1)
     with pytest.raises(ConnectionRefusedError):
@@ -396,7 +396,7 @@ async def test_a_gateway_screens_on_broken_managed_entries_and_refuses_changes(
     monkeypatch.setattr("gateway.app.gateway.BEAT", 0.01)
     monkeypatch.setattr(Gateway, "_look", look)
     async with embedded(place) as gateway:
-        _, port = gateway.fastagi.address
+        _, port = gateway.calls.places["agi"]
         assert await verdict(port, "+33162000000") == "block"
         status = await place.ask(ControlClient.status)
         assert "not a database" in status["policy"]["degraded"]
@@ -419,7 +419,7 @@ async def test_a_change_that_is_not_in_force_yet_is_answered_with_a_warning(
         return found
 
     async with embedded(place) as gateway:
-        _, port = gateway.fastagi.address
+        _, port = gateway.calls.places["agi"]
         with monkeypatch.context() as broken:
             broken.setattr(EntryStore, "changes_since", unreadable)
             [answer] = await place.ask(lambda client: client.add([Asked(number="+33611111111")]))
@@ -458,7 +458,7 @@ async def test_freeswitch_is_answered_too(place: Place) -> None:
     said = {"callgate_direction": "inbound", "callgate_caller": "+33162000000"}
     async with embedded(place) as gateway:
         assert set(gateway.listeners()) == {"control", "agi", "esl"}
-        channel = await esl_call(*gateway.esl.address, data=channel_data("normal", said))
+        channel = await esl_call(*gateway.calls.places["esl"], data=channel_data("normal", said))
     assert channel.variables["CALLGATE_VERDICT"] == "block"
     assert channel.goes_on
 
@@ -484,12 +484,12 @@ async def test_a_call_back_after_an_emergency_is_let_in_even_after_a_restart(
     place: Place,
 ) -> None:
     async with embedded(place) as gateway:
-        _, port = gateway.fastagi.address
+        _, port = gateway.calls.places["agi"]
         path = screen_path("outbound", "carrier", "", "+33140000000", "112", key="s3cret")
         variables, _ = await agi_call("127.0.0.1", port, path)
         assert variables["CALLGATE_REASON"] == "emergency"
     async with embedded(place) as gateway:
-        _, port = gateway.fastagi.address
+        _, port = gateway.calls.places["agi"]
         path = screen_path("inbound", "carrier", "", "+33162000000", "+33140000000", key="s3cret")
         variables, _ = await agi_call("127.0.0.1", port, path)
         assert variables["CALLGATE_REASON"] == "emergency_callback"

@@ -151,8 +151,10 @@ def test_an_exact_number_never_covers_a_longer_one() -> None:
 
 
 def test_plain_lines_answer_like_entries() -> None:
-    lines = Bulk("blocked", EntryKind.PREFIX, ["331", "33162"], [4, 7], "nuisance.txt")
+    keys = [key_of(digits, EntryKind.PREFIX) for digits in ("331", "33162")]
+    lines = Bulk("blocked", keys, [4, 7], "nuisance.txt", 99)
     index = build_index([prefix("allowed", "3316")], LISTS, [lines])
+    assert [hit.expires for hit in index.matches("33162000000")] == [99, 0, 99]
     entries = [index.entry(hit.row) for hit in index.matches("33162000000")]
     assert [(item.list, item.digits, str(item.origin)) for item in entries] == [
         ("blocked", "33162", "nuisance.txt:7"),

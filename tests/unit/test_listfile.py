@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.policy.expiry import parse_expiry
 from gateway.policy.listfile import MAX_FAULTS, ListFile
 from gateway.policy.model import Entry, EntryKind, Origin
+from gateway.policy.table import digits_of, kind_of
 from gateway.yamlmodel import SHOWN_FAULTS, capped
 
 UTC = ZoneInfo("UTC")
@@ -36,9 +37,9 @@ def faults(content: str | bytes, file: str = "x.txt") -> list[str]:
 
 def rows(found: ListFile) -> list[tuple[EntryKind, str, int]]:
     return [
-        (item.kind, digits, line)
+        (kind_of(key), digits_of(key), line)
         for item in found.bulk
-        for digits, line in zip(item.digits, item.lines, strict=True)
+        for key, line in zip(item.keys, item.lines, strict=True)
     ]
 
 
@@ -74,13 +75,10 @@ def test_plain_rows_never_become_entries() -> None:
     assert (found.bulk[0].list, found.bulk[0].file) == ("nuisance", "x.txt")
 
 
-def test_the_expiry_of_a_list_makes_its_rows_entries() -> None:
+def test_the_expiry_of_a_list_is_that_of_its_plain_rows() -> None:
     found = read("+33123456789\n+33162*", expires=99)
-    assert found.bulk == []
-    assert found.entries == [
-        Entry("nuisance", EntryKind.NUMBER, "33123456789", "", 99, Origin("x.txt", 1)),
-        Entry("nuisance", EntryKind.PREFIX, "33162", "", 99, Origin("x.txt", 2)),
-    ]
+    assert [(item.expires, len(item)) for item in found.bulk] == [(99, 2)]
+    assert found.entries == []
 
 
 def test_a_bad_line_is_a_fault_with_its_number_and_the_rest_is_read() -> None:

@@ -1,4 +1,9 @@
-"""Where a secret of the settings comes from: the environment, else a file, else the YAML."""
+"""Where a secret of the settings comes from: the environment, else a credential of systemd, else a
+file, else the YAML.
+
+A credential is named as the variable is, in small letters: ``CALLGATE_AGI_SECRET`` is
+``callgate_agi_secret`` (systemd.exec(5), LoadCredential=).
+"""
 
 from __future__ import annotations
 
@@ -55,23 +60,37 @@ class Secret:
             raise ConfigError([document.fault(at, message, key=True)])
         if self.variable in environ:
             return self._checked(environ[self.variable], Fault("", 0, 0, self.variable, ""))
+        if credential := self._credential(environ):
+            return self._from_file(credential, Fault(credential, 0, 0, "", ""))
         if not file:
             return str(written)
+        return self._from_file(os.path.normpath(base / file), document.fault(at, ""))
+
+    def _credential(self, environ: Mapping[str, str]) -> str:
+        """The file in which systemd hands it over; empty when it hands over none."""
+        folder = environ.get("CREDENTIALS_DIRECTORY", "")
+        path = os.path.join(folder, self.variable.lower())
+        return path if folder and os.path.exists(path) else ""
+
+    def _from_file(self, path: str, where: Fault) -> str:
         try:
-            text = read_file(os.path.normpath(base / file), _MOST).decode()
+            text = read_file(path, _MOST).decode()
         except Unreadable as error:
-            raise ConfigError([document.fault(at, str(error))]) from None
+            raise ConfigError([_told(where, str(error))]) from None
         except UnicodeDecodeError:
-            raise ConfigError([document.fault(at, "cannot be read: it is not text")]) from None
-        return self._checked(text.strip(), document.fault(at, ""))
+            raise ConfigError([_told(where, "cannot be read: it is not text")]) from None
+        return self._checked(text.strip(), where)
 
     def _checked(self, secret: str, where: Fault) -> str:
         try:
             return self.check(secret)
         except ValueError as error:
             message = f"the secret {error}"
-        fault = Fault(where.file, where.line, where.column, where.key, message)
-        raise ConfigError(capped([fault]))
+        raise ConfigError(capped([_told(where, message)]))
+
+
+def _told(where: Fault, message: str) -> Fault:
+    return Fault(where.file, where.line, where.column, where.key, message)
 
 
 def put(root: Any, path: KeyPath, value: str) -> Any:

@@ -17,6 +17,7 @@ import msgspec
 from gateway.app.child import Child
 from gateway.attempts.status import read_status
 from gateway.metrics import Metrics
+from gateway.settings import LogSettings
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +36,14 @@ class Ingester:
         keep: float,
         metrics: Metrics,
         *,
+        log: LogSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``log`` is how it logs: as this process does."""
         self._state = state
         self._keep = keep
         self._metrics = metrics
+        self._log = log or LogSettings()
         self._clock = clock
         self._since = clock()
         self._silent = False
@@ -60,7 +64,9 @@ class Ingester:
     def _command(self) -> list[str]:
         keep, parent = f"{self._keep:.0f}", str(os.getpid())
         module = "gateway.attempts.ingest"
-        return [module, str(self._state), "--keep", keep, "--parent", parent]
+        log = ["--log-level", self._log.level.value, "--log-format", self._log.format.value]
+        mask = ["--log-mask"] * self._log.mask
+        return [module, str(self._state), "--keep", keep, "--parent", parent, *log, *mask]
 
     def look(self) -> None:
         """Put into metrics what it said last, and when; a long silence is logged once."""

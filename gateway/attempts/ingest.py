@@ -27,6 +27,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway import logs
 from gateway.attempts.database import StoreCorrupt
 from gateway.attempts.erasing import Erasing
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
@@ -260,6 +261,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", type=_duration, default=None, help="90d, 12h, … (forever)")
     parser.add_argument("--parent", type=int, default=os.getppid(), help="stop when it dies")
     parser.add_argument("--wait", type=float, default=5.0, help="seconds to wait for the lock")
+    parser.add_argument("--log-level", choices=logs.LEVELS, default="info")
+    parser.add_argument("--log-format", choices=logs.FORMATS, default="text")
+    parser.add_argument("--log-mask", action="store_true", help="hide numbers in the log")
     once = parser.add_mutually_exclusive_group()
     once.add_argument("--once", action="store_true", help="one pass, then exit")
     once.add_argument("--rebuild", action="store_true", help="make the store again, then exit")
@@ -281,7 +285,7 @@ def _once(state: Path, *, again: bool) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the ingester; return the exit code of the process."""
     wanted = _arguments(argv)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logs.setup(wanted.log_level, wanted.log_format, mask=wanted.log_mask)
     stop = _Stop(wanted.parent)
     make_directory(wanted.state)
     lock = _lock(wanted.state / "ingest.lock", wanted.wait, stop)

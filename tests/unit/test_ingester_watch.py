@@ -9,6 +9,7 @@ import pytest
 from gateway.app.ingester import SILENCE, Ingester
 from gateway.attempts.status import Status, write_status
 from gateway.metrics import Metrics
+from gateway.settings import LogFormat, LogLevel, LogSettings
 
 
 class Clock:
@@ -99,3 +100,10 @@ def test_what_it_says_is_wrong_is_shown_too(
     assert metrics.value("callgate_ingester_backlog_bytes") == 7
     told = ingester.told()
     assert (told["degraded"], told["status"]["backlog"]) == ("disk full", 7)
+
+
+def test_it_logs_as_the_gateway_does(tmp_path: Path, metrics: Metrics) -> None:
+    log = LogSettings(level=LogLevel.ERROR, format=LogFormat.JSON, mask=True)
+    command = Ingester(tmp_path, 60, metrics, log=log)._command()
+    assert command[-5:] == ["--log-level", "error", "--log-format", "json", "--log-mask"]
+    assert "--log-mask" not in Ingester(tmp_path, 60, metrics)._command()

@@ -173,6 +173,21 @@ def test_the_two_listeners_have_secrets_of_their_own(tmp_path: Path) -> None:
     assert faults("esl: {secret: one, secret_file: x}")[0].startswith("callgate.yaml:1:20: esl.")
 
 
+def test_a_secret_may_be_a_credential_of_systemd(tmp_path: Path) -> None:
+    (tmp_path / "callgate_agi_secret").write_text("s3cret\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    found = settings("agi: {secret: one}\nesl: {secret: two}", **environ)
+    assert (found.agi.secret, found.esl.secret) == ("s3cret", "two")
+    assert settings("agi: {secret_file: /nowhere}", **environ).agi.secret == "s3cret"
+    assert settings("", **environ, **{SECRET_VARIABLE: "other"}).agi.secret == "other"
+
+
+def test_an_unusable_credential_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "callgate_agi_secret").write_text("")
+    (fault,) = faults("agi: {secret: one}", CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert fault.startswith(f"{tmp_path}/callgate_agi_secret: the secret must be 1 to 128")
+
+
 def test_a_secret_is_not_shown() -> None:
     assert "hush" not in repr(settings("agi: {secret: hush}"))
 

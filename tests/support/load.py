@@ -60,13 +60,17 @@ class Load:
     verdict: the dialplan's outage branch. ``slowest`` is the longest call in seconds.
     """
 
-    def __init__(self, target: Target, *, callers: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self, target: Target, *, callers: int = 4, seed: int = 0, pause: float = 0.0
+    ) -> None:
+        """``pause`` is the seconds that a caller rests between two calls."""
         self.answers: list[Answer] = []
         self.refused = self.broken = 0
         self.slowest = 0.0
         self._target = target
         self._callers = callers
         self._seed = seed
+        self._pause = pause
         self._more = asyncio.Condition()
         self._over = False
 
@@ -107,6 +111,7 @@ class Load:
                 await asyncio.sleep(PAUSE)
                 continue
             await self._heard(over, caller, said, began)
+            await asyncio.sleep(self._pause)
 
     async def _heard(self, over: str, caller: str, said: Mapping[str, str], began: float) -> None:
         now = time.monotonic()

@@ -3,6 +3,9 @@
 Rule 1: every metric stands in METRICS; an unknown name or label is a bug and raises at once.
 Rule 2: a phone number is never a label. A value with seven digits in a row becomes ``masked``.
 Rule 3: a metric holds at most MAX_SERIES sets of labels; what comes later is counted as ``other``.
+Rule 4: the call path takes no lock: it counts by a handle that it keeps for each set of labels
+(``counter``, ``histogram``). Only one thread, the loop's, writes to handles, and a series is told
+as what its handle has plus what was added to it under the lock: no count is lost.
 """
 
 from __future__ import annotations
@@ -112,13 +115,30 @@ METRICS: tuple[Metric, ...] = (
 
 
 @dataclass(slots=True)
-class _Histogram:
+class Counter:
+    """A handle of one series of a counter, for the loop's thread only."""
+
+    value: float = 0.0
+
+    def inc(self) -> None:
+        self.value += 1
+
+
+@dataclass(slots=True)
+class Histogram:
+    """One series of a histogram; as a handle, for the loop's thread only."""
+
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     sum: float = 0.0
 
     def observe(self, value: float) -> None:
+        """Put one duration in, in seconds."""
         self.counts[bisect_left(BUCKETS, value)] += 1
         self.sum += value
+
+    def __add__(self, other: Histogram) -> Histogram:
+        counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
+        return Histogram(counts, self.sum + other.sum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +161,14 @@ class Sample:
 class _Family:
     """One metric and its series, keyed by the values of its labels in their fixed order."""
 
-    __slots__ = ("histograms", "metric", "values")
+    __slots__ = ("clocks", "counters", "histograms", "metric", "values")
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self.values: dict[tuple[str, ...], float] = {}
-        self.histograms: dict[tuple[str, ...], _Histogram] = {}
+        self.histograms: dict[tuple[str, ...], Histogram] = {}
+        self.counters: dict[tuple[str, ...], Counter] = {}
+        self.clocks: dict[tuple[str, ...], Histogram] = {}
         if not metric.labels:
             self._start(())
 
@@ -165,18 +187,25 @@ class _Family:
 
     def _start(self, key: tuple[str, ...]) -> None:
         if self.metric.type is Type.HISTOGRAM:
-            self.histograms.setdefault(key, _Histogram())
+            self.histograms.setdefault(key, Histogram())
         else:
             self.values.setdefault(key, 0.0)
 
     def samples(self) -> Iterator[Sample]:
-        for key, value in self.values.items():
-            yield Sample(self.metric.name, tuple(zip(self.metric.labels, key, strict=True)), value)
+        for key in self.values:
+            labels = tuple(zip(self.metric.labels, key, strict=True))
+            yield Sample(self.metric.name, labels, self.value(key))
         for key, histogram in self.histograms.items():
-            yield from self._buckets(tuple(zip(self.metric.labels, key, strict=True)), histogram)
+            labels = tuple(zip(self.metric.labels, key, strict=True))
+            clock = self.clocks.get(key)
+            yield from self._buckets(labels, histogram + clock if clock else histogram)
+
+    def value(self, key: tuple[str, ...]) -> float:
+        handle = self.counters.get(key)
+        return self.values.get(key, 0.0) + (handle.value if handle else 0.0)
 
     def _buckets(
-        self, labels: tuple[tuple[str, str], ...], histogram: _Histogram
+        self, labels: tuple[tuple[str, str], ...], histogram: Histogram
     ) -> Iterator[Sample]:
         total = 0
         for bound, count in zip((*BUCKETS, float("inf")), histogram.counts, strict=True):
@@ -218,17 +247,28 @@ class Metrics:
         with self._lock:
             family.histograms[family.key(labels)].observe(value)
 
+    def counter(self, name: str, /, **labels: str) -> Counter:
+        """The handle of one series of a counter, always the same. KeyError as for ``inc``."""
+        family = self._family(name, Type.COUNTER)
+        with self._lock:
+            return family.counters.setdefault(family.key(labels), Counter())
+
+    def histogram(self, name: str, /, **labels: str) -> Histogram:
+        """The handle of one series of a histogram, always the same. KeyError as for ``observe``."""
+        family = self._family(name, Type.HISTOGRAM)
+        with self._lock:
+            return family.clocks.setdefault(family.key(labels), Histogram())
+
     def clear(self, name: str, /) -> None:
-        """Forget every series of a metric, before its labels are set anew."""
-        family = self._families[name]
+        """Forget every series of a gauge, before its labels are set anew."""
+        family = self._family(name, Type.GAUGE)
         with self._lock:
             family.values.clear()
-            family.histograms.clear()
 
     def value(self, name: str, /, **labels: str) -> float:
         """The value of one counter or gauge; 0 for a series that was never touched."""
         family = self._families[name]
-        return family.values.get(tuple(labels[label] for label in family.metric.labels), 0.0)
+        return family.value(tuple(labels[label] for label in family.metric.labels))
 
     def snapshot(self) -> list[Sample]:
         """Every sample now, in the order of the table."""

@@ -21,6 +21,8 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 TIME_DIGITS = 9
 COUNTER_DIGITS = 4
 _COUNTER_END = 36**COUNTER_DIGITS
+_PAIRS = [first + second for first in DIGITS for second in DIGITS]
+"""Every number below 36² in two digits: the counter is two of them."""
 _TIME_END = 36**TIME_DIGITS
 
 
@@ -28,9 +30,9 @@ def base36(number: int, width: int = 1) -> str:
     """A number from zero up in base 36, padded with zeros to ``width``."""
     text = ""
     while number:
-        number, digit = divmod(number, 36)
-        text = DIGITS[digit] + text
-    return text.rjust(width, "0")
+        number, pair = divmod(number, 1296)
+        text = _PAIRS[pair] + text
+    return text.lstrip("0").rjust(width, "0")
 
 
 def new_boot() -> str:
@@ -65,7 +67,8 @@ class IdMaker:
             self._move_to(moment)
         elif self._counter == _COUNTER_END:
             self._move_to(self._last + 1)
-        return self._prefix + base36(self._counter, COUNTER_DIGITS)
+        high, low = divmod(self._counter, 1296)
+        return self._prefix + _PAIRS[high] + _PAIRS[low]
 
     def _move_to(self, moment: int) -> None:
         self._last = min(moment, _TIME_END - 1)

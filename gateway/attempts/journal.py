@@ -83,7 +83,7 @@ class Journal:
 
     def delivery(self, attempt_id: str, delivery: Delivery, at: float) -> None:
         """Write what became of an answer at ``at``, UTC seconds. Raises JournalError."""
-        self._write(DeliveryLine(delivery=str(delivery), id=attempt_id, at=at))
+        self._write(DeliveryLine(delivery._value_, attempt_id, at))
 
     def hold(self) -> None:
         """Begin a turn: lines are kept in memory until ``flush``, and no answer may leave before.

@@ -20,7 +20,7 @@ class Delivery(StrEnum):
     REPORTED = "reported"
 
 
-class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
+class Shadow(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The verdict that shadow lists would have given, where it differs."""
 
     verdict: str
@@ -30,8 +30,8 @@ class Shadow(msgspec.Struct, frozen=True, omit_defaults=True):
     response: int = 0
 
 
-class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One screened call.
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One screened call; the order of the fields is that of the keys of its line.
 
     ``id`` sorts by time. ``at`` is UTC seconds since the epoch; ``elapsed_us`` the microseconds
     from the parsed request to the verdict. ``caller`` and ``callee`` are raw, ``*_e164`` as read.

@@ -24,7 +24,8 @@ class Number(msgspec.Struct, frozen=True, gc=False):
     nothing but 1 to 15 of them, so that short entries still match; otherwise empty.
     ``internal`` says that it matches an extension pattern of the plan. ``reach`` is for ``invalid``
     only: the digits with which a switch that forgives would begin to dial it, country code first,
-    at most 15; prefixes cover it by them, exact numbers never.
+    at most 15; prefixes cover it by them, exact numbers never. ``e164`` is ``+`` and the digits for
+    an ``e164`` number, empty for every other kind.
     """
 
     raw: str
@@ -32,8 +33,4 @@ class Number(msgspec.Struct, frozen=True, gc=False):
     digits: str = ""
     internal: bool = False
     reach: str = ""
-
-    @property
-    def e164(self) -> str:
-        """``+`` and the digits for an ``e164`` number, empty for every other kind."""
-        return "+" + self.digits if self.kind is Kind.E164 else ""
+    e164: str = ""

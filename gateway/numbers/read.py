@@ -20,6 +20,7 @@ STAND_IN = "266696687"
 """ANONYMOUS on a keypad, which carriers send as ``+266696687`` (impossible in Lesotho)."""
 
 _SHORT_LIMIT = 8
+_E164 = Kind.E164
 
 
 class _Meaning(NamedTuple):
@@ -33,7 +34,7 @@ _INVALID = _Meaning(Kind.INVALID)
 _ANONYMOUS = _Meaning(Kind.ANONYMOUS)
 
 
-def read(raw: str, plan: NumberPlan, *, extensions: bool = True) -> Number:
+def read(raw: str, plan: NumberPlan, extensions: bool = True) -> Number:
     """Read ``raw`` as the trunk of ``plan`` writes numbers. Never raises.
 
     ``extensions=False`` is for inbound callers: one that looks like an extension is none.
@@ -47,8 +48,9 @@ def read(raw: str, plan: NumberPlan, *, extensions: bool = True) -> Number:
 def _read(raw: str, plan: NumberPlan, extensions: bool) -> Number:
     digits = raw[1:]
     if raw[:1] == "+" and digits.isdigit() and digits.isascii() and (e164 := international(digits)):
-        return Number(raw, Kind.E164, e164)
-    return Number(raw, *_meaning(raw, plan, extensions))
+        return Number(raw, _E164, e164, False, "", "+" + e164)
+    kind, digits, internal, reach = _meaning(raw, plan, extensions)
+    return Number(raw, kind, digits, internal, reach, "+" + digits if kind is _E164 else "")
 
 
 def _meaning(raw: str, plan: NumberPlan, extensions: bool) -> _Meaning:

@@ -19,28 +19,25 @@ There is no clock here but ``Call.at``, no I/O and no exception for any text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from gateway import numbers
 from gateway.calls import Call, Direction, Presentation
-from gateway.numbers import Kind, Number, NumberPlan
+from gateway.numbers import Kind, Number, is_emergency, read
 from gateway.policy.category import holds
 from gateway.policy.hits import hits_of
 from gateway.policy.index import Hit
-from gateway.policy.model import (
-    Action,
-    Entry,
-    ListDef,
-    Mode,
-    Party,
-    Policy,
-    Reason,
-    Verdict,
-)
+from gateway.policy.model import Action, Entry, ListDef, Mode, Party, Policy, Reason, Verdict
 
 Note = Callable[[str], None]
+
+# A member is looked up in its enum by name each time; these are looked up for every call.
+_INBOUND = Direction.INBOUND
+_BLOCK = Action.BLOCK
+_SHADOW = Mode.SHADOW
+_CALLER, _CALLEE, _REMOTE, _ANY = Party.CALLER, Party.CALLEE, Party.REMOTE, Party.ANY
+_E164 = Kind.E164
 
 
 def decide(call: Call, policy: Policy) -> Verdict:
@@ -49,9 +46,9 @@ def decide(call: Call, policy: Policy) -> Verdict:
     When shadow lists would change it, the verdict carries what they would have said.
     """
     case = Case(call, policy)
-    verdict = case.verdict(shadow=False)
+    verdict = case.verdict(False)
     if policy.has_shadow:
-        would = case.verdict(shadow=True)
+        would = case.verdict(True)
         if _differs(verdict, would):
             return replace(verdict, shadow=would)
     return verdict
@@ -77,7 +74,10 @@ def default_response(reason: Reason, direction: Direction) -> int:
 
 
 class Case:
-    """One call under one policy, with its numbers read and its scope found."""
+    """One call under one policy, with its numbers read and its scope found.
+
+    ``note`` is told each step in words; where nobody listens, no words are made.
+    """
 
     __slots__ = (
         "call",
@@ -87,6 +87,7 @@ class Case:
         "found",
         "inbound",
         "note",
+        "parties",
         "plan",
         "policy",
         "trunk",
@@ -98,19 +99,20 @@ class Case:
         self.policy = policy
         self.note = note
         self.found: dict[Party, Sequence[Hit]] = {}
-        self.inbound = call.direction is Direction.INBOUND
-        self.unknown = (call.trunk != "" and call.trunk not in policy.trunks) or (
-            call.campaign != "" and call.campaign not in policy.campaigns
-        )
-        self.trunk = "" if self.unknown else call.trunk
-        self.plan: NumberPlan = policy.trunks.get(call.trunk, policy.plan)
-        self.caller = numbers.read(call.caller, self.plan, extensions=not self.inbound)
-        self.callee = numbers.read(call.callee, self.plan)
-        self.campaign = "" if self.unknown else call.campaign or self._by_did()
+        self.inbound = inbound = call.direction is _INBOUND
+        self.parties = policy.inbound_parties if inbound else policy.outbound_parties
+        trunk, campaign = call.trunk, call.campaign
+        plan = policy.trunks.get(trunk) if trunk else policy.plan
+        self.unknown = plan is None or (campaign != "" and campaign not in policy.campaigns)
+        self.trunk = "" if self.unknown else trunk
+        self.plan = plan = plan or policy.plan
+        self.caller = read(call.caller, plan, not inbound)
+        self.callee = read(call.callee, plan)
+        self.campaign = "" if self.unknown else campaign or (self._by_did() if policy.dids else "")
 
     def _by_did(self) -> str:
         own = self.callee if self.inbound else self.caller
-        return self.policy.dids.get(own.digits, "") if own.kind is Kind.E164 else ""
+        return self.policy.dids.get(own.digits, "") if own.kind is _E164 else ""
 
     @property
     def _hidden(self) -> bool:
@@ -121,7 +123,7 @@ class Case:
     def remote(self) -> Number:
         return self.caller if self.inbound else self.callee
 
-    def verdict(self, *, shadow: bool) -> Verdict:
+    def verdict(self, shadow: bool) -> Verdict:
         """The first step that has an answer gives it; ``shadow`` enforces shadow lists too."""
         return (
             self._emergency()
@@ -137,21 +139,20 @@ class Case:
     def _emergency(self) -> Verdict | None:
         if self.inbound:
             return None
-        policy = self.policy
-        if not numbers.is_emergency(self.call.callee, self.plan, policy.emergency.extra):
+        if not is_emergency(self.call.callee, self.plan, self.policy.emergency.extra):
             self._say("the callee is not exactly an emergency number")
             return None
         self._say("the callee is an emergency number: always allowed")
-        return self._give(Action.ALLOW, Reason.EMERGENCY, party="callee")
+        return self._give(Action.ALLOW, Reason.EMERGENCY, "callee")
 
     def _callback(self) -> Verdict | None:
-        since = self.call.at - self.call.emergency_at
         if not (self.inbound and self.call.emergency_at):
             return None
+        since = self.call.at - self.call.emergency_at
         if abs(since) > self.policy.emergency.callback_window:
             return None
         self._say(f"an emergency call went out on this trunk {since:.0f} s ago: let in")
-        return self._give(Action.ALLOW, Reason.EMERGENCY_CALLBACK, party="caller")
+        return self._give(Action.ALLOW, Reason.EMERGENCY_CALLBACK, "caller")
 
     def _scope(self) -> Verdict | None:
         if not self.unknown:
@@ -159,153 +160,146 @@ class Case:
         self._say(f"the policy lacks trunk {self.call.trunk!r} or campaign {self.call.campaign!r}")
         if self.inbound or not self.policy.strict_scope:
             return None
-        return self._give(Action.BLOCK, Reason.CONFIG)
+        return self._give(_BLOCK, Reason.CONFIG)
 
     def _binding(self, shadow: bool) -> Verdict | None:
         if not self.policy.has_binding:
             return None
-        for party in self._parties():
-            for item, row in self._covering(party, shadow):
-                if item.binding:
-                    entry = self.policy.index.entry(row)
-                    if self.note:
-                        self._say(f"{entry.text} of binding list {item.name} covers the {party}")
-                    return self._listed(item, entry, party, Reason.BINDING)
+        for party in self.parties:
+            covering = self._covering(party, shadow, binding=True)
+            if covering is not None:
+                item, entry = covering
+                if self.note:
+                    self._say(f"{entry.text} of binding list {item.name} covers the {party}")
+                return self._listed(item, entry, party, Reason.BINDING)
         self._say("no binding list covers the call")
         return None
 
     def _longest(self, shadow: bool) -> Verdict | None:
         remote_allow: Verdict | None = None
-        for party in self._parties():
-            found = next(self._covering(party, shadow), None)
-            if found is None:
+        for party in self.parties:
+            covering = self._covering(party, shadow)
+            if covering is None:
                 if self.note:
                     self._say(f"no entry covers the {party}")
                 continue
-            item, entry = found[0], self.policy.index.entry(found[1])
+            item, entry = covering
             if self.note:
                 self._say(
                     f"the longest entry that covers the {party} is {entry.kind} {entry.text} "
                     f"of list {item.name} ({entry.origin}): {item.action}"
                 )
             verdict = self._listed(item, entry, party, Reason.LIST)
-            if verdict.action is Action.BLOCK:
+            if verdict.action is _BLOCK:
                 return verdict
-            if party is self._remote_party:
+            if party is self.parties[0]:
                 remote_allow = verdict
         return remote_allow
 
     def _category(self, shadow: bool) -> Verdict | None:
+        party = self.parties[0]
         for item in self.policy.categories:
-            if self._applies(item, self._remote_party, shadow) and item.match:
+            if self._applies(item, party, shadow) and item.match:
                 reason = holds(item.match, self.remote, hidden=self._hidden)
                 if self.note:
                     held = f"holds: {item.action}" if reason else "does not hold"
                     self._say(f"category list {item.name} {held}")
                 if reason:
-                    return self._listed(item, None, self._remote_party, reason)
+                    return self._listed(item, None, party, reason)
         return None
 
     def _internal(self) -> Verdict | None:
         if self.inbound or not self.callee.internal:
             return None
         self._say("the callee is an extension: allowed")
-        return self._give(Action.ALLOW, Reason.INTERNAL, party="callee")
+        return self._give(Action.ALLOW, Reason.INTERNAL, "callee")
 
     def _default(self) -> Verdict:
         if self.note:
             self._say(f"nothing else applies: the policy's default is {self.policy.default}")
         return self._give(self.policy.default, Reason.DEFAULT)
 
-    @property
-    def _remote_party(self) -> Party:
-        return Party.CALLER if self.inbound else Party.CALLEE
-
-    def _parties(self) -> tuple[Party, ...]:
-        """The parties that lists may look at, the remote one first."""
-        if not self.policy.has_other_party:
-            return (self._remote_party,)
-        if self.inbound:
-            return (Party.CALLER, Party.CALLEE)
-        return (Party.CALLEE, Party.CALLER)
-
-    def _covering(self, party: Party, shadow: bool) -> Iterator[tuple[ListDef, int]]:
-        """List and row of every entry in scope and alive that covers a party, in precedence."""
-        policy, at = self.policy, self.call.at
+    def _covering(
+        self, party: Party, shadow: bool, *, binding: bool = False
+    ) -> tuple[ListDef, Entry] | None:
+        """The first entry in scope and alive that covers a party, of a binding list if asked."""
+        policy = self.policy
         hits = self.found.get(party)
         if hits is None:
-            hits = hits_of(self.caller if party is Party.CALLER else self.callee, policy)
+            hits = hits_of(self.caller if party is _CALLER else self.callee, policy)
             self.found[party] = hits
         for hit in hits:
             item = policy.lists[hit.list_no]
-            if hit.expires and at >= hit.expires:
+            if hit.expires and self.call.at >= hit.expires:
                 if self.note:
                     self._say(f"{policy.index.entry(hit.row).text} of list {item.name} has expired")
             elif self._applies(item, party, shadow):
-                yield item, hit.row
+                if item.binding or not binding:
+                    return item, policy.index.entry(hit.row)
             elif self.note:
                 entry = policy.index.entry(hit.row)
                 self._say(f"{entry.text} of list {item.name} covers the {party} out of its scope")
+        return None
 
     def _applies(self, item: ListDef, party: Party, shadow: bool) -> bool:
         """Whether a list looks at this party of this call."""
-        looks = item.party
+        looks, direction = item.party, item.direction
         return (
-            (item.direction is None or item.direction is self.call.direction)
-            and (looks is party or looks is Party.ANY or self._is_remote(looks, party))
+            (direction is None or direction is self.call.direction)
+            and ((looks is _REMOTE and party is self.parties[0]) or looks is party or looks is _ANY)
             and (not item.campaigns or self.campaign in item.campaigns)
             and (not item.trunks or self.trunk in item.trunks)
             and (not item.extensions or self.call.extension in item.extensions)
-            and (shadow or item.mode is not Mode.SHADOW)
+            and (shadow or item.mode is not _SHADOW)
         )
-
-    def _is_remote(self, looks: Party, party: Party) -> bool:
-        return looks is Party.REMOTE and party is self._remote_party
 
     def _listed(self, item: ListDef, entry: Entry | None, party: Party, reason: Reason) -> Verdict:
         return self._give(
             item.action,
             reason,
-            party=party.value,
-            list_name=item.name,
-            entry=entry,
-            origin=str(entry.origin if entry else item.origin),
-            note=(entry.reason if entry else "") or item.reason,
-            response=item.response,
-            network_blocked=item.network_blocked,
+            party._value_,
+            item.name,
+            entry.text if entry else "",
+            entry.kind._value_ if entry else "",
+            str(entry.origin if entry else item.origin),
+            (entry.reason if entry else "") or item.reason,
+            item.response,
+            item.network_blocked,
         )
 
     def _give(
         self,
         action: Action,
         reason: Reason,
-        *,
         party: str = "",
         list_name: str = "",
-        entry: Entry | None = None,
+        entry: str = "",
+        kind: str = "",
         origin: str = "",
         note: str = "",
         response: int = 0,
         network_blocked: bool = False,
     ) -> Verdict:
-        blocked = action is Action.BLOCK
+        """The fields of ``Verdict`` in their order; what is about a block is for a block only."""
+        blocked = action is _BLOCK
+        caller, callee = self.caller.e164, self.callee.e164
         return Verdict(
-            action=action,
-            reason=reason,
-            revision=self.policy.revision,
-            party=party,
-            list=list_name,
-            entry=entry.text if entry else "",
-            kind=entry.kind.value if entry else "",
-            origin=origin,
-            note=note,
-            response=(response or default_response(reason, self.call.direction)) if blocked else 0,
-            network_blocked=blocked and network_blocked,
-            number=self.remote.e164,
-            caller=self.caller.e164,
-            callee=self.callee.e164,
-            campaign=self.campaign,
-            unknown_scope=self.unknown,
+            action,
+            reason,
+            self.policy.revision,
+            party,
+            list_name,
+            entry,
+            kind,
+            origin,
+            note,
+            (response or default_response(reason, self.call.direction)) if blocked else 0,
+            blocked and network_blocked,
+            caller if self.inbound else callee,
+            caller,
+            callee,
+            self.campaign,
+            self.unknown,
         )
 
     def _say(self, text: str) -> None:

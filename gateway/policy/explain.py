@@ -25,11 +25,11 @@ def explain(call: Call, policy: Policy) -> Explanation:
     steps.append(_scope(case))
     steps += [_read("caller", case.caller), _read("callee", case.callee)]
     verdict = decide(call, policy)
-    case.verdict(shadow=False)
+    case.verdict(False)
     steps.append(conclusion(verdict))
     if verdict.shadow is not None:
         steps.append("with shadow lists enforced:")
-        case.verdict(shadow=True)
+        case.verdict(True)
         steps.append("would have been: " + conclusion(verdict.shadow))
     return Explanation(verdict, tuple(steps))
 

@@ -37,6 +37,9 @@ class Action(StrEnum):
     BLOCK = "block"
 
 
+_BLOCK = Action.BLOCK
+
+
 class Party(StrEnum):
     """Which party of a call a list looks at; ``remote`` is inbound the caller, else the callee."""
 
@@ -226,15 +229,18 @@ class Policy:
     """Category lists in file order."""
     has_binding: bool = field(init=False)
     has_shadow: bool = field(init=False)
-    has_other_party: bool = field(init=False)
-    """Whether any list looks at a party beside the remote one."""
+    inbound_parties: tuple[Party, ...] = field(init=False)
+    """The parties of an inbound call that any list looks at, the remote one first."""
+    outbound_parties: tuple[Party, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         learn = partial(object.__setattr__, self)
         learn("categories", tuple(item for item in self.lists if item.match is not None))
         learn("has_binding", any(item.binding for item in self.lists))
         learn("has_shadow", any(item.mode is Mode.SHADOW for item in self.lists))
-        learn("has_other_party", any(item.party is not Party.REMOTE for item in self.lists))
+        parties = 2 if any(item.party is not Party.REMOTE for item in self.lists) else 1
+        learn("inbound_parties", (Party.CALLER, Party.CALLEE)[:parties])
+        learn("outbound_parties", (Party.CALLEE, Party.CALLER)[:parties])
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -268,4 +274,4 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def blocked(self) -> bool:
-        return self.action is Action.BLOCK
+        return self.action is _BLOCK

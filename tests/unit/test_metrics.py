@@ -99,6 +99,59 @@ def test_a_metric_without_labels_is_there_from_the_start() -> None:
     assert "callgate_journal_errors_total 0" in Metrics().render().splitlines()
 
 
+def test_what_a_handle_counts_and_what_others_count_is_one_series() -> None:
+    metrics = Metrics()
+    handle = metrics.counter("callgate_deliveries_total", delivery="sent")
+    assert handle is metrics.counter("callgate_deliveries_total", delivery="sent")
+    assert 'callgate_deliveries_total{delivery="sent"} 0' in metrics.render()
+    handle.inc()
+    handle.inc()
+    metrics.inc("callgate_deliveries_total", delivery="sent")
+    metrics.inc("callgate_deliveries_total", delivery="lost")
+    assert metrics.value("callgate_deliveries_total", delivery="sent") == 3
+    assert metrics.value("callgate_deliveries_total", delivery="lost") == 1
+    assert 'callgate_deliveries_total{delivery="sent"} 3' in metrics.render()
+
+
+def test_what_a_handle_observes_and_what_others_observe_is_one_histogram() -> None:
+    metrics = Metrics()
+    handle = metrics.histogram("callgate_decision_seconds", frontend="agi")
+    handle.observe(0.0001)
+    handle.observe(0.4)
+    metrics.observe("callgate_decision_seconds", 0.5, frontend="agi")
+    text = metrics.render()
+    for line in (
+        'callgate_decision_seconds_bucket{frontend="agi",le="5e-05"} 0',
+        'callgate_decision_seconds_bucket{frontend="agi",le="0.0001"} 1',
+        'callgate_decision_seconds_bucket{frontend="agi",le="0.5"} 3',
+        'callgate_decision_seconds_bucket{frontend="agi",le="+Inf"} 3',
+        'callgate_decision_seconds_sum{frontend="agi"} 0.9001',
+        'callgate_decision_seconds_count{frontend="agi"} 3',
+    ):
+        assert line in text
+
+
+def test_handles_obey_the_rules_of_names_types_numbers_and_series(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metrics = Metrics()
+    for wrong in (
+        lambda: metrics.counter("callgate_nothing_total"),
+        lambda: metrics.counter("callgate_decision_seconds", frontend="agi"),
+        lambda: metrics.histogram("callgate_deliveries_total", delivery="sent"),
+        lambda: metrics.counter("callgate_deliveries_total", colour="red"),
+    ):
+        with pytest.raises(KeyError):
+            wrong()
+    metrics.counter("callgate_deliveries_total", delivery="+33162000000").inc()
+    assert metrics.value("callgate_deliveries_total", delivery="masked") == 1
+    monkeypatch.setattr("gateway.metrics.MAX_SERIES", 2)
+    metrics.counter("callgate_deliveries_total", delivery="sent").inc()
+    for late in ("lost", "confirmed"):
+        metrics.counter("callgate_deliveries_total", delivery=late).inc()
+    assert metrics.value("callgate_deliveries_total", delivery="other") == 2
+
+
 def test_clearing_forgets_what_no_longer_exists() -> None:
     metrics = Metrics()
     metrics.set("callgate_policy_entries", 4, list="gone")

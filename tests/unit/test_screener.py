@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -13,11 +14,11 @@ from msgspec import structs
 
 from gateway.attempts.journal import Journal
 from gateway.attempts.model import Delivery
-from gateway.calls import Call
+from gateway.calls import Call, Direction, Presentation
 from gateway.errors import JournalError
 from gateway.metrics import Metrics
 from gateway.numbers import NumberPlan
-from gateway.policy.model import Action, Mode, OnError, Policy, Reason
+from gateway.policy.model import Action, Mode, OnError, Policy, Reason, Verdict
 from gateway.screener import Screener, attempt_of
 from tests.support.policies import NOON, inbound, make_list, make_policy, outbound, prefix
 
@@ -174,6 +175,63 @@ def test_what_shadow_lists_would_have_said_is_in_the_attempt(screener: Screener)
         "trial",
         603,
     )
+
+
+def test_every_fact_of_a_call_and_its_verdict_stands_under_its_own_name() -> None:
+    facts: dict[str, Any] = {name: name for name in Call.__struct_fields__}
+    call = Call(**facts | {"direction": Direction.OUTBOUND, "at": NOON, "emergency_at": 1.0})
+    call = structs.replace(call, presentation=Presentation.RESTRICTED)
+    told: dict[str, Any] = {name: name for name in Verdict.__struct_fields__}
+    told |= {"action": Action.BLOCK, "reason": Reason.LIST, "response": 486, "shadow": None}
+    verdict = Verdict(**told | {"unknown_scope": True, "caller": "+1", "callee": "+2"})
+    record = structs.asdict(attempt_of("an id", call, verdict, "agi", 12.34))
+    same = {name: name for name in ("trunk", "extension", "pbx", "channel_id", "linked_id")}
+    same |= {name: name for name in ("caller_name", "attestation", "party", "list", "entry")}
+    same |= {name: name for name in ("kind", "origin", "note", "revision", "campaign")}
+    assert record == same | {
+        "id": "an id",
+        "at": NOON,
+        "direction": "outbound",
+        "verdict": "block",
+        "reason": "list",
+        "caller": "caller",
+        "caller_e164": "+1",
+        "callee": "callee",
+        "callee_e164": "+2",
+        "presentation": "restricted",
+        "response": 486,
+        "unknown_scope": True,
+        "shadow": None,
+        "frontend": "agi",
+        "elapsed_us": 12.3,
+        "delivery": "pending",
+    }
+    assert {type(value) for value in record.values()} == {str, int, float, bool, type(None)}
+
+
+def test_calls_of_several_frontends_are_counted_apart(journal: Journal) -> None:
+    metrics = Metrics()
+    screener = Screener(Policies(POLICY), journal, metrics)
+    for frontend in ("agi", "esl", "agi"):
+        screener.screen(inbound("+33162000000"), frontend)
+    screener.screen(outbound("+33199000000"), "agi")
+    counted = {
+        tuple(value for _, value in sample.labels): sample.value
+        for sample in metrics.snapshot()
+        if sample.name == "callgate_calls_total"
+    }
+    assert counted == {
+        ("agi", "inbound", "block", "list"): 2,
+        ("esl", "inbound", "block", "list"): 1,
+        ("agi", "outbound", "allow", "default"): 1,
+    }
+    timed = [
+        str(one) for one in metrics.snapshot() if one.name == "callgate_decision_seconds_count"
+    ]
+    assert timed == [
+        'callgate_decision_seconds_count{frontend="agi"} 3',
+        'callgate_decision_seconds_count{frontend="esl"} 1',
+    ]
 
 
 def test_delivery_is_noted_and_its_failure_only_counted(journal: Journal) -> None:

@@ -20,18 +20,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from typing import Final
 
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
+from gateway.frontends.connection import Owner
 from gateway.frontends.session import Frontend, Screened, Session
-from gateway.frontends.tcp import Listener
-from gateway.pbx import freeswitch, variables
+from gateway.pbx import freeswitch
 from gateway.pbx.request import ScreenRequest
 from gateway.policy.model import Action
 from gateway.protocols.esl import COMMAND_REPLY, DISCONNECT, EslReader, Headers, Message
-from gateway.protocols.esl_command import CONNECT, EXIT, REJECT, RESUME, multiset
+from gateway.protocols.esl_command import CONNECT, EXIT, REJECT, RESUME
 
 log = logging.getLogger(__name__)
 
@@ -39,43 +38,31 @@ MAX_CHANNEL: Final = 256 * 1024
 """Bytes of a channel's data: about 6,000 for a phone, ten times that for a browser's SDP."""
 
 
-class EslOutbound(Frontend):
-    """The outbound socket listener of one process."""
-
-    name = "esl"
-
-    def session(self, listener: Listener) -> Session:
-        return _Session(listener, self)
-
-
 class _Session(Session):
     """One channel of FreeSWITCH's: its data, one answer, its replies."""
 
-    def __init__(self, listener: Listener, frontend: Frontend) -> None:
-        super().__init__(listener, frontend)
+    __slots__ = ("_channel", "_deaf", "_hung_up", "_reader", "_undecided", "_why_hostile")
+
+    def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
+        super().__init__(frontend, owner, fd, peer, due)
         self._reader = EslReader(max_block=MAX_CHANNEL)
         self._channel: Headers | None = None
         self._undecided = False
         self._why_hostile = ""
         self._hung_up = False
         self._deaf = False
-        self._report = False
 
     def opened(self) -> None:
-        self.transport.write(CONNECT)
+        self.send(CONNECT)
 
-    def turned_away(self) -> None:
-        self.transport.write(CONNECT + EXIT)
-        self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        if self._deaf or self.transport.is_closing():
+    def received(self, data: bytes) -> None:
+        if self._deaf:
             return
         self._reader.receive(data)
         try:
             while (message := self._reader.next_message()) is not None:
                 self._on_message(message)
-                if self.transport.is_closing():
+                if not self.live:
                     break
         except RemoteProtocolError as error:
             self._on_nonsense(error)
@@ -97,27 +84,20 @@ class _Session(Session):
         self.unanswered("held")
         self.settle(Delivery.LOST)
         self._pending = None
-        self.transport.write(self._let_go(self._channel))
-        self.transport.close()
+        self.send(self._let_go(self._channel))
 
-    def answer(self, screened: Screened) -> Mapping[str, str]:
-        return freeswitch.answer(screened.verdict, screened.attempt_id)
-
-    def command(self, values: Mapping[str, str]) -> bytes:
+    def answer(self, screened: Screened) -> bytes:
         channel = self._channel
         assert channel is not None
         if freeswitch.gave_up(channel):
             self.settle(Delivery.LOST)
             return EXIT
-        blocked = values.get(variables.VERDICT) == Action.BLOCK
-        if not freeswitch.is_leg(channel):
-            return multiset(values) + self._let_go(channel)
-        if blocked:
-            return multiset(values) + REJECT + self._let_go(channel)
-        return multiset(marked(values)) + self._let_go(channel)
-
-    def settle(self, delivery: Delivery) -> None:
-        super().settle(Delivery.REPORTED if self._report else delivery)
+        verdict = screened.verdict
+        leg = freeswitch.is_leg(channel)
+        told = freeswitch.command(verdict, screened.attempt_id, leg=leg)
+        if leg and verdict.action is Action.BLOCK:
+            told += REJECT
+        return told + self._let_go(channel)
 
     def _let_go(self, channel: Headers) -> bytes:
         """What makes the channel go on in its dialplan."""
@@ -143,7 +123,7 @@ class _Session(Session):
         self._hung_up = True
         if self._written:
             self.settle(Delivery.SENT)
-        self.transport.close()
+        self.close()
 
     def _on_reply(self, reply: Message) -> None:
         """The first reply is that to our variables; what it says stands."""
@@ -179,7 +159,9 @@ class _Session(Session):
         self.screen(freeswitch.refused(channel, self._why_hostile, at=at), started)
 
 
-def marked(values: Mapping[str, str]) -> dict[str, str]:
-    """An answer, with the mark of the number that it is about, as a dialplan would set it."""
-    number = values.get(variables.NUMBER, "")
-    return {**values, variables.FOR: number} if number else dict(values)
+class EslOutbound(Frontend):
+    """The outbound socket listener of one process."""
+
+    name = "esl"
+    serve = _Session
+    farewell = CONNECT + EXIT

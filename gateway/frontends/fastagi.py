@@ -14,16 +14,15 @@ read to their end: closing with bytes unread resets the connection, and the answ
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, Unpack
 
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
+from gateway.frontends.connection import Owner
 from gateway.frontends.session import Bounds, Frontend, Screened, Screener, Session
-from gateway.frontends.tcp import Listener
 from gateway.pbx import asterisk
 from gateway.pbx.asterisk import EntryRequest, ProbeRequest
 from gateway.pbx.request import ScreenRequest
@@ -39,53 +38,35 @@ Entries = Callable[[EntryRequest], Awaitable[str]]
 """Carries out a star code; gives ``added``, ``exists``, ``removed``, ``absent`` or ``refused``."""
 
 
-class FastAgi(Frontend):
-    """The FastAGI listener of one process. Star codes need a ``secret``."""
-
-    name = "agi"
-
-    def __init__(
-        self, screener: Screener, *, entries: Entries | None = None, **bounds: Unpack[Bounds]
-    ) -> None:
-        super().__init__(screener, **bounds)
-        self._entries = entries
-
-    def session(self, listener: Listener) -> Session:
-        return _Session(listener, self)
-
-    def change(self, request: EntryRequest) -> asyncio.Future[str] | None:
-        """Start to carry out a star code; None when it is refused outright."""
-        if self._entries is None or not self.knows(request.key):
-            return None
-        return self.keep(asyncio.ensure_future(self._entries(request)))
-
-
 class _Session(Session):
     """One connection of Asterisk's: one request, one answer."""
 
-    def __init__(self, listener: Listener, service: FastAgi) -> None:
-        super().__init__(listener, service)
+    __slots__ = ("_agi", "_channel", "_hostile", "_hung_up", "_request", "_service")
+
+    def __init__(self, service: FastAgi, owner: Owner, fd: int, peer: object, due: float) -> None:
+        super().__init__(service, owner, fd, peer, due)
         self._service = service
         self._agi = AgiServer()
         self._request: Request | None = None
         self._channel = ""
-        self._report = False
         self._hostile = False
         self._hung_up = False
 
-    def data_received(self, data: bytes) -> None:
-        self._agi.receive(data)
+    def received(self, data: bytes) -> None:
+        agi = self._agi
         try:
-            while (event := self._agi.next_event()) is not NEED_DATA:
+            event = agi.read(data)
+            while event is not NEED_DATA:
                 self._on_event(event)
+                event = agi.next_event()
         except RemoteProtocolError as error:
             self.give_up("too_long" if isinstance(error, TooLong) else "garbage")
-        if self._request is not None and not self.transport.is_closing():
+        if self._request is not None and self.live:
             # Only now is it known that nothing followed the environment.
             request, self._request = self._request, None
             self._on_request(request)
 
-    def eof_received(self) -> None:
+    def finished(self) -> None:
         reply = self._agi.receive_eof()
         if isinstance(reply, Reply):
             self._on_reply(reply)
@@ -114,12 +95,14 @@ class _Session(Session):
     def _on_request(self, event: Request) -> None:
         started = time.perf_counter()
         request = asterisk.read_request(event.path, at=time.time(), channel_id=event.unique_id)
-        if isinstance(request, ProbeRequest):
-            self.write(asterisk.status("ok"))
+        if isinstance(request, ScreenRequest):
+            self._report = request.report
+            self.screen(request, started)
+        elif isinstance(request, ProbeRequest):
+            self._tell_status("ok")
         elif isinstance(request, EntryRequest):
             self._change(request)
         else:
-            self._report = isinstance(request, ScreenRequest) and request.report
             self.screen(request, started)
 
     def _on_hostile(self, event: Hostile) -> None:
@@ -133,7 +116,7 @@ class _Session(Session):
     def _change(self, request: EntryRequest) -> None:
         task = self._service.change(request)
         if task is None:
-            self.write(asterisk.status(REFUSED))
+            self._tell_status(REFUSED)
             return
         self._pending = request
         task.add_done_callback(lambda done: self._changed(done, request))
@@ -146,25 +129,40 @@ class _Session(Session):
             if error is not None:
                 log.error("a star code failed: %s", error)
         if self._pending is request:
-            self.write(asterisk.status(status))
+            self._tell_status(status)
 
-    def answer(self, screened: Screened) -> Mapping[str, str]:
-        return asterisk.answer(screened.verdict, screened.attempt_id)
+    def _tell_status(self, text: str) -> None:
+        self.write(self._agi.command(asterisk.status(text)))
 
-    def command(self, values: Mapping[str, str]) -> bytes:
-        return self._agi.command(values)
+    def answer(self, screened: Screened) -> bytes:
+        return self._agi.send(asterisk.command(screened.verdict, screened.attempt_id))
 
-    def write(self, values: Mapping[str, str]) -> None:
-        super().write(values)
+    def write(self, answer: bytes) -> None:
+        super().write(answer)
         if self._hostile and self._written:
-            with contextlib.suppress(OSError):  # the peer may have reset the connection
-                self.transport.write_eof()
-
-    def settle(self, delivery: Delivery) -> None:
-        super().settle(Delivery.REPORTED if self._report else delivery)
+            self.send_end()
 
     def _on_reply(self, reply: Reply) -> None:
         if not reply.done:
             log.warning("Asterisk did not set the variables: %d %s", reply.code, reply.result)
         self.settle(Delivery.CONFIRMED if reply.done else Delivery.LOST)
-        self.transport.close()
+        self.close()
+
+
+class FastAgi(Frontend):
+    """The FastAGI listener of one process. Star codes need a ``secret``."""
+
+    name = "agi"
+    serve = _Session
+
+    def __init__(
+        self, screener: Screener, *, entries: Entries | None = None, **bounds: Unpack[Bounds]
+    ) -> None:
+        super().__init__(screener, **bounds)
+        self._entries = entries
+
+    def change(self, request: EntryRequest) -> asyncio.Future[str] | None:
+        """Start to carry out a star code; None when it is refused outright."""
+        if self._entries is None or not self.knows(request.key):
+            return None
+        return self.keep(asyncio.ensure_future(self._entries(request)))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from gateway.errors import LinkError
-from gateway.frontends.tcp import MAX_UNSENT
+from gateway.frontends.connection import MAX_UNSENT
 
 log = logging.getLogger(__name__)
 _Event = TypeVar("_Event")

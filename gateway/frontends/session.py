@@ -3,6 +3,7 @@
 Rule 1: a peer that never named a call gets no answer and leaves no attempt; it is counted.
 Everybody who has named one is answered, hostile or not.
 Rule 2: an answer leaves after its attempt stands in the journal, and on the disk if that is asked.
+The attempts of one turn are written together, so all its answers leave at the end of it.
 Rule 3: the delivery of an attempt is told once.
 """
 
@@ -12,12 +13,14 @@ import asyncio
 import hmac
 import logging
 import socket
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
 
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
-from gateway.frontends.tcp import Connection, Counters, Listener
+from gateway.frontends.connection import Connection, Owner
+from gateway.frontends.tcp import Counters, Listener
 from gateway.logs import Seldom
 from gateway.pbx.request import Refused, ScreenRequest
 from gateway.policy.model import Reason, Verdict
@@ -65,6 +68,10 @@ class Frontend:
 
     name: ClassVar[str]
     """Under which it is counted and recorded; the section of the settings is called so too."""
+    serve: ClassVar[type[Session]]
+    """What serves one connection."""
+    farewell: ClassVar[bytes] = b""
+    """What a peer is told for whom there is no room."""
 
     def __init__(
         self,
@@ -77,19 +84,20 @@ class Frontend:
     ) -> None:
         self.screener = screener
         self.seldom = Seldom(log)
+        self.decided: list[tuple[Session, Screened]] = []
+        """Who is to be answered at the end of this turn."""
         self._secret = secret.encode()
         self._tasks: set[asyncio.Future[Any]] = set()
         self.listener = Listener(
             self.name,
-            self.session,
+            partial(self.serve, self),
             counters=counters,
             max_connections=max_connections,
             deadline=deadline,
+            farewell=self.farewell,
+            hold=screener.hold,
+            settle=self._settle,
         )
-
-    def session(self, listener: Listener) -> Connection:
-        """What serves one connection."""
-        raise NotImplementedError
 
     @property
     def address(self) -> tuple[str, int]:
@@ -125,73 +133,95 @@ class Frontend:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def _settle(self) -> None:
+        """The end of a turn: write what was decided to the journal, then the answers."""
+        self.screener.flush()
+        if not self.decided:
+            return
+        decided, self.decided = self.decided, []
+        waiting = self.screener.durable()
+        if waiting is None:
+            _tell(decided)
+        else:
+            task = self.keep(asyncio.ensure_future(waiting))
+            task.add_done_callback(partial(_synced, decided))
+
 
 class Session(Connection):
     """One connection of a PBX: one request, one answer."""
 
-    def __init__(self, listener: Listener, frontend: Frontend) -> None:
-        super().__init__(listener)
+    __slots__ = ("_attempt", "_counted", "_frontend", "_pending", "_report", "_written")
+
+    def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
+        super().__init__(owner, fd, peer, due)
         self._frontend = frontend
         self._pending: object = None  # what the answer waits for; replaced if turned hostile
         self._attempt = ""
+        self._report = False
         self._written = False
         self._counted = False
 
-    def answer(self, screened: Screened) -> Mapping[str, str]:
-        """The variables that tell this PBX a verdict."""
-        raise NotImplementedError
-
-    def command(self, values: Mapping[str, str]) -> bytes:
-        """What is written to set these variables, in one write."""
+    def answer(self, screened: Screened) -> bytes:
+        """What tells this PBX a verdict, for one write."""
         raise NotImplementedError
 
     def screen(self, request: ScreenRequest | Refused, started: float) -> None:
-        """Decide, and answer as soon as the attempt is as durable as it must be."""
+        """Decide; the answer leaves as soon as the attempt is as durable as it must be."""
         frontend = self._frontend
         if isinstance(request, Refused):
-            peer = self.transport.get_extra_info("peername")
             frontend.seldom.warning(
-                "hostile %s request from %s: %s", frontend.name, peer, request.why
+                "hostile %s request from %s: %s", frontend.name, self.peer, request.why
             )
-        screened = frontend.decide(request, started)
+        self._pending = screened = frontend.decide(request, started)
         self._attempt = screened.attempt_id
-        answer = self.answer(screened)
-        self._pending = answer
-        waiting = frontend.screener.durable()
-        if waiting is None:
-            self.write(answer)
-        else:
-            task = frontend.keep(asyncio.ensure_future(waiting))
-            task.add_done_callback(lambda done: self._synced(done, answer))
+        frontend.decided.append((self, screened))
 
-    def write(self, values: Mapping[str, str]) -> None:
+    def tell(self, screened: Screened) -> None:
+        """Send the answer, unless the peer has gone, or has turned hostile."""
+        if self._pending is screened:
+            self._pending = None
+            self.write(self.answer(screened))
+
+    def write(self, answer: bytes) -> None:
         """Send an answer, unless the connection is closing."""
         self._pending = None
-        if not self.transport.is_closing():
-            self.transport.write(self.command(values))
+        if self.live:
             self._written = True
+            self.send(answer)
+        else:
+            self.settle(Delivery.LOST)
 
     def settle(self, delivery: Delivery) -> None:
         """Tell what became of the answer, if nobody has yet."""
         if self._attempt:
             attempt_id, self._attempt = self._attempt, ""
-            self._frontend.screener.delivered(attempt_id, delivery)
+            said = Delivery.REPORTED if self._report else delivery
+            self._frontend.screener.delivered(attempt_id, said)
 
     def give_up(self, cause: str) -> None:
         """End the connection from our side."""
         self.unanswered(cause)
         self.settle(Delivery.SENT if self._written else Delivery.LOST)
         self._pending = None
-        self.transport.abort()
+        self.abort()
 
     def unanswered(self, cause: str) -> None:
         """Count a peer that gets no answer, once."""
         if not self._written and not self._counted:
             self._counted = True
-            self._listener.unanswered(cause)
+            self._frontend.listener.unanswered(cause)
 
-    def _synced(self, done: asyncio.Future[None], answer: Mapping[str, str]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("an answer leaves before its attempt is on the disk: %s", error)
-        if self._pending is answer:
-            self.write(answer)
+
+def _tell(decided: list[tuple[Session, Screened]]) -> None:
+    for session, screened in decided:
+        try:
+            session.tell(screened)
+        except Exception:
+            log.exception("an answer of %s failed", session)
+            session.abort()
+
+
+def _synced(decided: list[tuple[Session, Screened]], done: asyncio.Future[None]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("an answer leaves before its attempt is on the disk: %s", error)
+    _tell(decided)

@@ -1,23 +1,44 @@
-"""What every listener has in common: accept, a cap, a deadline for each connection, drain.
+"""The loop under every listener: many connections are read, answered and closed in one turn.
+
+A turn is one callback of the event loop: accept; read everybody who has something to say, and
+decide; ``settle``, which writes what was decided to the journal, once for all of them, and only
+then the answers; close. There are no transports: the connections are descriptors in an epoll of
+our own, which the event loop watches as a single one.
 
 Rule 1: a connection is bounded in time from its first moment to its last, whatever its peer does
 or leaves undone, and their number is bounded. Past the cap a new one is closed at once: the PBX
 then takes its outage branch in milliseconds instead of waiting.
-Rule 2: nothing here waits on a peer. A peer that does not read is cut off.
+Rule 2: the work of a turn is bounded. What is still ready keeps the epoll ready, and is taken by
+the next turn, after everything else that waits in the event loop.
+Rule 3: a descriptor is closed when its turn is over. Sooner, its number could come back with an
+accept, and with it what epoll had told about another connection.
+Rule 4: a connection that fails harms no other one of its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from errno import EMFILE, ENFILE
+from itertools import takewhile
+from select import EPOLLIN, epoll
+from typing import Final, Protocol
 
-BACKLOG: Final = 2048
-"""Calls come in bursts, and Asterisk gives up a connect after 2 s (asyncio's default is 100)."""
-MAX_UNSENT: Final = 64 * 1024
-"""Bytes that may wait for a peer that does not read."""
+from gateway.frontends.binding import bind, listen
+from gateway.frontends.connection import Connection, Owner
+from gateway.logs import Seldom
+
+log = logging.getLogger(__name__)
+
+MOST: Final = 64
+"""Connections that a turn accepts, and as many that it reads: a few milliseconds of work."""
+READ_SIZE: Final = 64 * 1024
+PAUSE: Final = 0.1
+"""Seconds without accepting, when the system has nothing to accept with."""
 _SLACK: Final = 0.001
 """Seconds by which a timer may be early."""
 
@@ -28,180 +49,251 @@ class Counters(Protocol):
     def inc(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
 
 
-class Deadlines:
-    """One timer for all connections: every delay is the same, so they fall due in order."""
-
-    __slots__ = ("_delay", "_due", "_expire", "_timer")
-
-    def __init__(self, delay: float, expire: Callable[[Connection], None]) -> None:
-        self._delay = delay
-        self._expire = expire
-        self._due: dict[Connection, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, connection: Connection) -> None:
-        """Start the clock of a connection."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._delay
-        self._due[connection] = due
-        if self._timer is None:
-            self._timer = loop.call_at(due, self._fire)
-
-    def discard(self, connection: Connection) -> None:
-        """Stop the clock of a connection, if it runs."""
-        self._due.pop(connection, None)
-
-    def cancel(self) -> None:
-        """Stop every clock."""
-        self._due.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _fire(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time() + _SLACK
-        late = []
-        for connection, due in self._due.items():
-            if due > now:
-                break
-            late.append(connection)
-        for connection in late:
-            del self._due[connection]
-        first = next(iter(self._due.values()), None)
-        self._timer = None if first is None else loop.call_at(first, self._fire)
-        for connection in late:
-            self._expire(connection)
+Make = Callable[[Owner, int, object, float], Connection]
+"""What serves one connection: ``Connection`` itself is one."""
 
 
-class Connection(asyncio.Protocol):
-    """One accepted connection. Subclasses read in ``data_received`` and end in ``ended``."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._admitted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self._admitted = self._listener.admit(self)
-        if not self._admitted:
-            self.turned_away()
-            return
-        self.transport.set_write_buffer_limits(high=MAX_UNSENT)
-        self.opened()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if self._admitted:
-            self._admitted = False
-            self._listener.release(self)
-            self.ended()
-
-    def pause_writing(self) -> None:
-        self.expired()
-
-    def opened(self) -> None:
-        """The connection was admitted."""
-
-    def turned_away(self) -> None:
-        """There is no room: close it now."""
-        self.transport.abort()
-
-    def ended(self) -> None:
-        """The connection is gone, whoever closed it."""
-
-    def expired(self) -> None:
-        """Its time is up, or its peer does not read: end it now."""
-        self.transport.abort()
+def _nothing() -> None:
+    """Nobody keeps anything back for the end of a turn."""
 
 
 class Listener:
-    """Accepts the connections of one frontend.
+    """Accepts and reads the connections of one frontend.
 
     ``frontend`` is the label under which they are counted, ``deadline`` the seconds from the
-    accept to the close of each, ``max_connections`` how many may be open.
+    accept to the close of each, ``max_connections`` how many may be open, ``farewell`` what those
+    above that are told. ``hold`` is called as a turn begins, ``settle`` when all were read; neither
+    may raise.
     """
 
     def __init__(
         self,
         frontend: str,
-        connection: Callable[[Listener], Connection],
+        connection: Make,
         *,
         counters: Counters,
         max_connections: int,
         deadline: float,
+        farewell: bytes = b"",
+        hold: Callable[[], None] = _nothing,
+        settle: Callable[[], None] = _nothing,
     ) -> None:
         self._frontend = frontend
-        self._connection = connection
+        self._make = connection
         self._counters = counters
         self._max_connections = max_connections
-        self._deadlines = Deadlines(deadline, lambda late: late.expired())
-        self._open: set[Connection] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._server: asyncio.Server | None = None
+        self._delay = deadline
+        self._farewell = farewell
+        self._hold = hold
+        self._settle = settle
+        self._seldom = Seldom(log)
+        self._connections: dict[int, Connection] = {}  # as they came, so in the order of their ends
+        self._sockets: dict[int, socket.socket] = {}
+        self._epoll: epoll  # from start to the end of drain
+        self._spare = -1  # a descriptor to accept with when there is no other
+        self._closing: list[int] | None = None  # what this turn closes; None between two turns
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None  # set by the last to go, once we drain
 
     @property
     def open(self) -> int:
         """How many connections are open."""
-        return len(self._open)
+        return len(self._connections)
 
     @property
     def address(self) -> tuple[str, int]:
         """The host and port that were bound. RuntimeError before ``start``."""
-        if self._server is None or not self._server.sockets:
+        if not self._sockets:
             raise RuntimeError("not listening")
-        host, port = self._server.sockets[0].getsockname()[:2]
+        host, port = next(iter(self._sockets.values())).getsockname()[:2]
         return host, port
 
     async def start(
         self, host: str | None = None, port: int = 0, *, sock: socket.socket | None = None
     ) -> None:
         """Listen on an address, or on a socket that is bound already. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        if sock is not None:
-            self._server = await loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
+        if sock is None:
+            sockets = await bind(host, port)
         else:
-            self._server = await loop.create_server(self._accept, host, port, backlog=BACKLOG)
+            listen(sock)
+            sockets = [sock]
+        self._loop = asyncio.get_running_loop()
+        self._epoll = epoll()
+        self._spare = _spare()
+        for item in sockets:
+            self._sockets[item.fileno()] = item
+            self._epoll.register(item.fileno(), EPOLLIN)
+        self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def drain(self, bound: float) -> int:
         """Stop accepting, let live calls end for ``bound`` seconds, then end the rest.
 
         Returns how many had to be ended.
         """
-        if self._server is not None:
-            self._server.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), bound)
-        rest = list(self._open)
+        if not self._sockets:
+            return 0
+        self._stop_accepting()
+        if self._connections:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), bound)
+        rest = list(self._connections.values())
         for connection in rest:
-            connection.expired()
-        await self._empty.wait()
-        self._deadlines.cancel()
+            self._cut(connection)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        if self._spare >= 0:
+            os.close(self._spare)
         return len(rest)
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more; its clock starts."""
-        self._counters.inc("callgate_connections_total", frontend=self._frontend)
-        if len(self._open) >= self._max_connections:
-            self.unanswered("over_limit")
-            return False
-        self._open.add(connection)
-        self._empty.clear()
-        self._deadlines.add(connection)
-        return True
-
-    def release(self, connection: Connection) -> None:
-        """An admitted connection is gone."""
-        self._deadlines.discard(connection)
-        self._open.discard(connection)
-        if not self._open:
-            self._empty.set()
+    def _stop_accepting(self) -> None:
+        for fd, sock in self._sockets.items():
+            # Another process may hold the socket too: then closing it here would not silence it.
+            with contextlib.suppress(OSError):  # it may be paused
+                self._epoll.unregister(fd)
+            sock.close()
+        self._sockets.clear()
 
     def unanswered(self, cause: str) -> None:
         """Count a peer that gets no answer."""
         self._counters.inc("callgate_unanswered_total", frontend=self._frontend, cause=cause)
 
-    def _accept(self) -> Connection:
-        return self._connection(self)
+    def watch(self, fd: int, events: int) -> None:
+        """Learn of these events of a connection from now on, and of no others."""
+        self._epoll.modify(fd, events)
+
+    def release(self, fd: int) -> None:
+        """Close the descriptor of a connection that is over."""
+        del self._connections[fd]
+        if self._closing is None:
+            os.close(fd)
+        else:
+            self._closing.append(fd)
+        if self._empty is not None and not self._connections:
+            self._empty.set()
+
+    def _turn(self) -> None:
+        closing = self._closing = []
+        self._hold()
+        try:
+            events = self._epoll.poll(0, MOST)
+            if self._accept(events):
+                events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
+            for fd, event in events:
+                if (connection := self._connections.get(fd)) is not None:
+                    self._serve(connection, event)
+        finally:
+            self._settle()
+            self._closing = None
+            for fd in closing:
+                os.close(fd)
+
+    def _serve(self, connection: Connection, event: int) -> None:
+        try:
+            if event != EPOLLIN and not connection.ready(event):
+                return
+            try:
+                data = os.read(connection.fd, READ_SIZE)
+            except BlockingIOError:  # told of another that had this number
+                return
+            except OSError:  # the peer has reset it
+                connection.abort()
+                return
+            if data:
+                connection.received(data)
+            else:
+                connection.finished()
+                connection.close()
+        except Exception:
+            log.exception("a connection of %s failed; it is cut off", self._frontend)
+            connection.abort()
+
+    def _accept(self, events: list[tuple[int, int]]) -> bool:
+        """Whether any of these events were new connections."""
+        ready = [self._sockets[fd] for fd, _ in events if fd in self._sockets]
+        for sock in ready:
+            self._accept_from(sock)
+        return bool(ready)
+
+    def _accept_from(self, sock: socket.socket) -> None:
+        # socket.accept() is this and an object for each, which costs more than the system's part.
+        accept = sock._accept  # type: ignore[attr-defined]
+        due = self._loop.time() + self._delay
+        came = 0
+        try:
+            while came < MOST:
+                fd, peer = accept()
+                came += 1
+                self._admit(fd, peer, due)
+        except (BlockingIOError, ConnectionAbortedError):
+            pass  # nobody else, or somebody who has gone already
+        except OSError as error:
+            self._make_room(sock, error)
+        if came:
+            self._counters.inc("callgate_connections_total", came, frontend=self._frontend)
+        if self._timer is None and self._connections:
+            self._timer = self._loop.call_at(due, self._expire)
+
+    def _admit(self, fd: int, peer: object, due: float) -> None:
+        if len(self._connections) >= self._max_connections:
+            self._turn_away(fd, "over_limit")
+            return
+        try:
+            os.set_blocking(fd, False)
+            self._epoll.register(fd, EPOLLIN)
+        except OSError:
+            os.close(fd)
+            raise
+        connection = self._connections[fd] = self._make(self, fd, peer, due)
+        connection.opened()
+
+    def _turn_away(self, fd: int, cause: str) -> None:
+        self.unanswered(cause)
+        with contextlib.suppress(OSError):
+            os.write(fd, self._farewell)
+        os.close(fd)
+
+    def _make_room(self, sock: socket.socket, error: OSError) -> None:
+        """There is nothing to accept with: whoever is first is turned away, or all wait a moment.
+
+        Without a descriptor nobody can even be turned away, so one is kept to spare.
+        """
+        self._seldom.warning("the %s listener cannot accept: %s", self._frontend, error)
+        if error.errno in (EMFILE, ENFILE) and self._spare >= 0:
+            os.close(self._spare)
+            with contextlib.suppress(OSError):
+                self._turn_away(sock._accept()[0], "no_files")  # type: ignore[attr-defined]
+            self._spare = _spare()
+            return
+        self._epoll.unregister(sock.fileno())
+        self._loop.call_later(PAUSE, self._resume, sock)
+
+    def _resume(self, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:  # not drained meanwhile
+            self._spare = self._spare if self._spare >= 0 else _spare()
+            self._epoll.register(sock.fileno(), EPOLLIN)
+
+    def _expire(self) -> None:
+        """One timer for all: every delay is the same, so they fall due in the order they came."""
+        now = self._loop.time() + _SLACK
+        for connection in list(takewhile(lambda each: each.due <= now, self._connections.values())):
+            self._cut(connection)
+        first = next(iter(self._connections.values()), None)
+        self._timer = None if first is None else self._loop.call_at(first.due, self._expire)
+
+    def _cut(self, connection: Connection) -> None:
+        try:
+            connection.cut()
+        except Exception:
+            log.exception("a connection of %s failed at its end", self._frontend)
+            connection.abort()
+
+
+def _spare() -> int:
+    """A descriptor of nothing; -1 when there is none."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

@@ -5,6 +5,7 @@ Rule: nothing here comes from a caller's raw text, and every value is cleaned al
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,9 @@ from gateway.pbx.variables import clean
 from gateway.policy.model import Verdict, is_response
 
 _FALLBACK_RESPONSE: Final = 603
+_all_sendable = re.compile(
+    rf"{variables.sendable}\n{variables.sendable}\n{variables.sendable}"
+).fullmatch
 
 
 def answer(
@@ -35,6 +39,19 @@ def answer(
         variables.ATTEMPT: attempt_id,
     }
     return {name: clean(value) for name, value in values.items() if value}
+
+
+def ending(verdict: Verdict, attempt_id: str, separator: str) -> str:
+    """The part of an answer that is another for every call, each variable behind a separator."""
+    entry, number = verdict.entry, verdict.number
+    if _all_sendable(f"{entry}\n{number}\n{attempt_id}"):
+        text = f"{separator}{variables.ENTRY}={entry}" if entry else ""
+        if number:
+            text = f"{text}{separator}{variables.NUMBER}={number}"
+        return f"{text}{separator}{variables.ATTEMPT}={attempt_id}" if attempt_id else text
+    values = {variables.ENTRY: entry, variables.NUMBER: number, variables.ATTEMPT: attempt_id}
+    told = (f"{separator}{name}={clean(value)}" for name, value in values.items() if value)
+    return "".join(told)
 
 
 def _response(verdict: Verdict) -> int:

@@ -8,6 +8,8 @@ Rule 1: the dialplan writes every part through ``URIENCODE``, so a bad ``%xx``, 
 not UTF-8, a control character, an unknown key or a missing part is no dialplan of ours: hostile.
 Rule 2: what is kept of a hostile URL is for the record only; a part that cannot be read is kept
 as it came, encoded.
+Rule 3: a verdict's command is what ``mset`` makes of its ``answer``. Its first half is the same for
+many calls, and is made once for all of them.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
 from gateway.pbx.answer import answer as answer_with
+from gateway.pbx.answer import ending
 from gateway.pbx.request import Bad, Refused, ScreenRequest, scope
 from gateway.pbx.variables import clean
-from gateway.policy.model import Verdict
+from gateway.policy.model import Action, Reason, Verdict
+from gateway.protocols.agi_command import mset
 
 PBX: Final = "asterisk"
 
@@ -45,6 +50,8 @@ OTHER_CAUSE: Final = 16
 """Every other status: chan_pjsip sends 603 for it."""
 
 _FIXED_PARTS: Final = 7
+_DIRECTIONS: Final = {item.value: item for item in Direction}
+_NO_OPTIONS: Final[Mapping[str, str]] = {}
 _OPTIONS: Final = frozenset({"ext", "id", "name", "attest", "key", "mode", "outage"})
 _ENTRY_OPTIONS: Final = frozenset({"by", "key"})
 _illegal = re.compile(
@@ -76,10 +83,11 @@ def read_request(path: str, *, at: float, channel_id: str = "") -> AgiRequest:
 
     ``path`` is what follows the host, still encoded; ``at`` the time of receipt (UTC seconds).
     """
+    plain = path.replace("%2B", "+")  # the one escape of nearly every URL
     try:
-        if _illegal(path):
+        if ("%" in plain or not plain.isprintable()) and _illegal(path):
             raise Bad("a control character or a bad escape in the URL")
-        parts = path.split("/")
+        parts = plain.split("/")
         if parts[0] == "screen":
             return _screen(parts, at, channel_id)
         if parts[0] == "entry":
@@ -136,6 +144,19 @@ def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
     return answer_with(verdict, attempt_id, CAUSES, OTHER_CAUSE)
 
 
+def command(verdict: Verdict, attempt_id: str) -> bytes:
+    """The one line that sets these variables."""
+    beginning = _beginning(verdict.action, verdict.reason, verdict.response, verdict.list)
+    return f'{beginning}{ending(verdict, attempt_id, ",")}"\n'.encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _beginning(action: Action, reason: Reason, response: int, name: str) -> str:
+    """What precedes the entry in a command."""
+    verdict = Verdict(action=action, reason=reason, revision="", response=response, list=name)
+    return mset(answer(verdict, "")).decode("ascii").removesuffix('"\n')
+
+
 def status(text: str) -> dict[str, str]:
     """The answer to a star code or a probe."""
     return {variables.STATUS: clean(text)}
@@ -144,29 +165,33 @@ def status(text: str) -> dict[str, str]:
 def _screen(parts: list[str], at: float, channel_id: str) -> ScreenRequest:
     if len(parts) < _FIXED_PARTS:
         raise Bad("parts of the URL are missing")
-    _, direction, trunk, campaign, caller, callee, presentation = parts[:_FIXED_PARTS]
-    if direction not in ("inbound", "outbound"):
+    _, said, trunk, campaign, caller, callee, presentation = parts[:_FIXED_PARTS]
+    direction = _DIRECTIONS.get(said)
+    if direction is None:
         raise Bad("an unknown direction")
-    options = _options(parts[_FIXED_PARTS:], _OPTIONS)
-    mode = options.get("mode", "")
+    options = _NO_OPTIONS
+    if len(parts) > _FIXED_PARTS:
+        options = _options(parts[_FIXED_PARTS:], _OPTIONS)
+    get = options.get
+    mode = get("mode", "")
     if mode not in ("", "report"):
         raise Bad("an unknown mode")
     call = Call(
-        direction=Direction(direction),
+        direction=direction,
         caller=_decoded(caller),
         callee=_decoded(callee),
         at=at,
         trunk=scope(_decoded(trunk)),
         campaign=scope(_decoded(campaign)),
-        extension=options.get("ext", ""),
+        extension=get("ext", ""),
         pbx=PBX,
         channel_id=channel_id,
-        linked_id=options.get("id", ""),
+        linked_id=get("id", ""),
         presentation=_presentation(_decoded(presentation)),
-        caller_name=options.get("name", ""),
-        attestation=options.get("attest", ""),
+        caller_name=get("name", ""),
+        attestation=get("attest", ""),
     )
-    return ScreenRequest(call, key=options.get("key", ""), report=mode == "report")
+    return ScreenRequest(call, get("key", ""), bool(mode))
 
 
 def _entry(parts: list[str]) -> EntryRequest:
@@ -185,7 +210,9 @@ def _options(parts: list[str], known: frozenset[str]) -> dict[str, str]:
         if not separator or key not in known or key in options:
             raise Bad("an option that is unknown, malformed or given twice")
         # A name is recorded, never matched, and honest old phones write it in Latin-1.
-        options[key] = _decoded(value, "replace" if key == "name" else "strict")
+        if "%" in value:
+            value = _decoded(value, "replace" if key == "name" else "strict")
+        options[key] = value
     return options
 
 

@@ -19,15 +19,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
 from gateway.pbx.answer import answer as answer_with
+from gateway.pbx.answer import ending
 from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
-from gateway.policy.model import Verdict
+from gateway.pbx.variables import clean
+from gateway.policy.model import Action, Reason, Verdict
 from gateway.protocols.esl import Headers
+from gateway.protocols.esl_command import multiset
 
 PBX: Final = "freeswitch"
 
@@ -108,6 +112,36 @@ def answer(verdict: Verdict, attempt_id: str) -> dict[str, str]:
     if verdict.network_blocked:
         values[variables.RESPONSE] = "603+"
     return values
+
+
+def command(verdict: Verdict, attempt_id: str, *, leg: bool) -> bytes:
+    """The one command that sets these variables, what ``multiset`` makes of them.
+
+    A leg that goes on is marked with the number that it is about, as a dialplan would do it.
+    """
+    beginning = _beginning(
+        verdict.action, verdict.reason, verdict.response, verdict.network_blocked, verdict.list
+    )
+    text = f"{beginning}{ending(verdict, attempt_id, ':')}"
+    if leg and verdict.number and verdict.action is Action.ALLOW:
+        text = f"{text}:{variables.FOR}={clean(verdict.number)}"
+    return f"{text}\n\n".encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _beginning(
+    action: Action, reason: Reason, response: int, network_blocked: bool, name: str
+) -> str:
+    """What precedes the entry in a command: the same for many calls."""
+    verdict = Verdict(
+        action=action,
+        reason=reason,
+        revision="",
+        response=response,
+        network_blocked=network_blocked,
+        list=name,
+    )
+    return multiset(answer(verdict, "")).decode("ascii").removesuffix("\n\n")
 
 
 def _screen(channel: Headers, at: float) -> ScreenRequest:

@@ -7,8 +7,9 @@ attacker must never reach the outage branch of a dialplan by being unreadable.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from gateway.calls import Call
 
@@ -16,8 +17,7 @@ has_control: Final = re.compile(r"[\x00-\x1f\x7f]").search
 """No number, name or id of an honest call holds one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenRequest:
+class ScreenRequest(Struct, frozen=True, gc=False):
     """A call to screen. ``report``: it has happened already and is only decided and recorded."""
 
     call: Call
@@ -25,8 +25,7 @@ class ScreenRequest:
     report: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True, gc=False):
     """A hostile request. ``call`` holds what could be read of it, for the record only."""
 
     why: str

@@ -30,7 +30,10 @@ is also said of a number that is still blocked once its managed entry is gone. A
 ANSWERED = (VERDICT, RESPONSE, CAUSE, REASON, LIST, ENTRY, NUMBER, ATTEMPT)
 """The variables of an answer, in the order in which they are sent."""
 
-_sendable = re.compile(r"[A-Za-z0-9+._ -]{0,80}").fullmatch
+sendable = r"[A-Za-z0-9+._ -]{0,80}"
+"""A value of a variable, as a regular expression."""
+
+_sendable = re.compile(sendable).fullmatch
 _unsendable = re.compile(r"[^A-Za-z0-9+._ -]+")
 
 

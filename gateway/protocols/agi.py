@@ -10,14 +10,20 @@ bytes after it before our first command. After that nothing of it is trusted but
 Rule 3: a peer whose first line is not Asterisk's is not Asterisk: an error, not an event.
 Rule 4: the events depend on the bytes alone, never on how they were cut into reads.
 Rule 5: one command is in flight at a time: Asterisk stalls on a second one.
+Rule 6: what nearly every call consists of, an honest environment in one read and a plain reply in
+another, is recognised whole (1.5 us where reading line by line takes 10). Whatever is not, goes the
+careful way, which gives the same events.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from msgspec import Struct
 
 from gateway.errors import LocalProtocolError, Malformed, TooLong
 from gateway.protocols.agi_command import mset
@@ -42,6 +48,16 @@ _KEYS: Final = tuple(
 )
 """In the order of ``setup_env`` in res/res_agi.c, the same in Asterisk 16 to 22."""
 _CHANNEL, _TYPE, _UNIQUE_ID, _VERSION = 3, 5, 6, 7
+_KEPT: Final = {1: rb"(.*+)", 2: rb"h?agi://[^/\n]*+/\1"} | dict.fromkeys(
+    (_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION), rb"(.*+)"
+)
+_is_environment: Final = re.compile(
+    FIRST_LINE
+    + b"".join(b"\n" + key + _KEPT.get(at, rb".*+") for at, key in enumerate(_KEYS) if at)
+    + rb"\n\n"
+).fullmatch
+"""Every key in its place, one URL in lines 2 and 3, no argument, and nothing behind it."""
+_REPLIES: Final = {b"200 result=%d\n" % result: Reply(200, str(result)) for result in (0, 1)}
 
 
 class NeedData(Enum):
@@ -53,8 +69,7 @@ class NeedData(Enum):
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """A whole and honest environment.
 
     ``path`` is what follows the host in the URL, as the dialplan wrote it: nothing is decoded.
@@ -86,6 +101,11 @@ class _State(Enum):
     DONE = auto()
 
 
+_OUR_TURN: Final = (_State.REQUESTED, _State.HOSTILE)
+_NOTHING: Final = Buffer(MAX_ENVIRONMENT)
+"""What every session begins with: most of them never keep a byte."""
+
+
 class AgiServer:
     """One AGI session as its server sees it.
 
@@ -97,8 +117,8 @@ class AgiServer:
 
     def __init__(self) -> None:
         self._state = _State.ENVIRONMENT
-        self._buffer = Buffer(MAX_ENVIRONMENT)
-        self._replies = ReplyReader()
+        self._buffer = _NOTHING
+        self._replies: ReplyReader | None = None
         self._path = ""
         self._after = 0
         self._sent = False
@@ -108,9 +128,33 @@ class AgiServer:
         """Whether any byte of an environment is waiting for the rest of it."""
         return self._state is _State.ENVIRONMENT and len(self._buffer) > 0
 
+    def read(self, data: bytes) -> Event:
+        """``receive`` and ``next_event``, with a short way through both.
+
+        Raises:
+            RemoteProtocolError: this peer is not Asterisk, or not in its senses.
+        """
+        if self._buffer is _NOTHING:
+            if self._state is _State.ENVIRONMENT:
+                request = _request_of(data)
+                if request is not None:
+                    self._state = _State.REQUESTED
+                    self._path = request.path
+                    return request
+            elif self._state is _State.WAITING and (reply := _REPLIES.get(data)) is not None:
+                self._state = _State.DONE
+                self._after = len(data)
+                return reply
+        self.receive(data)
+        return self.next_event()
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""
         self._after += len(data)
+        if self._buffer is _NOTHING:
+            self._buffer = Buffer(
+                MAX_REPLY_LINE if self._state is _State.WAITING else MAX_ENVIRONMENT
+            )
         self._buffer.extend(data)
 
     def next_event(self) -> Event:
@@ -153,15 +197,23 @@ class AgiServer:
         Raises:
             LocalProtocolError: it is not our turn, or ``mset`` refuses the values.
         """
-        if self._sent or self._state not in (_State.REQUESTED, _State.HOSTILE):
+        return self.send(mset(values))
+
+    def send(self, line: bytes) -> bytes:
+        """A line of ``mset``'s, which goes out now.
+
+        Raises:
+            LocalProtocolError: it is not our turn.
+        """
+        if self._sent or self._state not in _OUR_TURN:
             raise LocalProtocolError("a command is sent once, after the environment")
-        line = mset(values)
         self._sent = True
-        if self._state is _State.REQUESTED:
-            self._state = _State.WAITING
-            self._buffer.limit = MAX_REPLY_LINE
-        else:
+        if self._state is _State.HOSTILE:
             self._buffer.drain()  # no reply comes before its command
+        else:
+            self._state = _State.WAITING
+            if self._buffer is not _NOTHING:
+                self._buffer.limit = MAX_REPLY_LINE
         return line
 
     def _next_environment(self) -> Event:
@@ -218,12 +270,32 @@ class AgiServer:
 
     def _next_reply(self) -> Event:
         while (line := self._buffer.take(b"\n")) is not None:
+            if self._replies is None:
+                self._replies = ReplyReader()
             event = self._replies.read(line)
             if isinstance(event, Reply):
                 self._state = _State.DONE
             if event is not None:
                 return event
         return NEED_DATA
+
+
+def _request_of(data: bytes) -> Request | None:
+    """What a whole and honest environment asks, if these bytes are one and nothing else."""
+    found = _is_environment(data)
+    if found is None or b"\0" in data or len(data) > MAX_ENVIRONMENT:
+        return None
+    path, channel, kind, unique_id, version = found.groups()
+    try:
+        return Request(
+            path.decode("utf-8"),
+            channel=channel.decode("utf-8", "replace"),
+            unique_id=unique_id.decode("utf-8", "replace"),
+            version=version.decode("utf-8", "replace"),
+            type=kind.decode("utf-8", "replace"),
+        )
+    except UnicodeDecodeError:
+        return None
 
 
 def _path_of(lines: list[bytes]) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 
-from gateway.frontends.tcp import BACKLOG
+from gateway.frontends.binding import BACKLOG
 
 
 def listening(host: str, port: int, workers: int) -> list[socket.socket]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import ClassVar
 
 import pytest
 
-from gateway.frontends.tcp import Connection, Deadlines, Listener
+from gateway.frontends.connection import Connection
+from gateway.frontends.tcp import Listener
 from tests.fakes.screener import WatchedMetrics
 
 FLOOD = 50_000_000
@@ -17,17 +19,16 @@ class Flood(Connection):
     """Writes far more than a peer that does not read can take."""
 
     def opened(self) -> None:
-        self.transport.write(b"x" * FLOOD)
+        self.send(b"x" * FLOOD)
 
 
 class Late(Connection):
     """Remembers in which order the clocks ran out."""
 
-    order: list[Connection]
+    order: ClassVar[list[Connection]] = []
 
     def expired(self) -> None:
         self.order.append(self)
-        super().expired()
 
 
 def listener(kind: type[Connection], **limits: float) -> Listener:
@@ -64,31 +65,37 @@ async def test_connections_end_in_the_order_in_which_they_came() -> None:
 
 
 async def test_a_connection_that_ended_in_time_does_not_expire() -> None:
-    expired: asyncio.Queue[Connection] = asyncio.Queue()
-    deadlines = Deadlines(0.02, expired.put_nowait)
-    first, second, third = (Connection(listener(Connection)) for _ in range(3))
-    deadlines.add(first)
-    deadlines.add(second)
-    deadlines.discard(first)
-    deadlines.discard(first)
+    server = listener(Late, deadline=0.2)
+    Late.order = []
+    await server.start("127.0.0.1", 0)
     async with asyncio.timeout(20):
-        assert await expired.get() is second
-        deadlines.add(first)
-        deadlines.cancel()
-        deadlines.add(third)
-        assert await expired.get() is third
-    assert expired.empty()
+        (_, gone), (reader, kept) = [
+            await asyncio.open_connection(*server.address) for _ in range(2)
+        ]
+        gone.close()
+        assert await reader.read() == b""
+        assert len(Late.order) == 1
+        assert Late.order[0].peer == kept.get_extra_info("sockname")
+        kept.close()
+    await server.drain(0)
 
 
 async def test_a_later_connection_has_a_later_end() -> None:
-    expired: asyncio.Queue[Connection] = asyncio.Queue()
-    deadlines = Deadlines(0.05, expired.put_nowait)
-    first, second = (Connection(listener(Connection)) for _ in range(2))
-    deadlines.add(first)
-    await asyncio.sleep(0.02)
-    deadlines.add(second)
+    server = listener(Late, deadline=0.05)
+    Late.order = []
+    await server.start("127.0.0.1", 0)
     async with asyncio.timeout(20):
-        assert [await expired.get(), await expired.get()] == [first, second]
+        _, first = await asyncio.open_connection(*server.address)
+        await asyncio.sleep(0.02)
+        reader, second = await asyncio.open_connection(*server.address)
+        assert await reader.read() == b""
+        assert [late.peer for late in Late.order] == [
+            writer.get_extra_info("sockname") for writer in (first, second)
+        ]
+        assert Late.order[0].due < Late.order[1].due
+        first.close()
+        second.close()
+    await server.drain(0)
 
 
 async def test_it_listens_on_a_socket_that_somebody_else_bound() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.errors import StoreError
@@ -23,15 +23,26 @@ class StoreCorrupt(StoreError):
     """The file is no database any more: it has to be made again from the journal."""
 
 
+def mark_of(path: Path) -> Path:
+    """The file that tells the ingester to look at the store (``check``)."""
+    return path.with_name(f"{path.name}.suspect")
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system raise into StoreError and StoreCorrupt."""
+    """Turn what SQLite and the system raise into StoreError and StoreCorrupt.
+
+    Whoever meets what is corrupt has the ingester look at it.
+    """
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
-        kind = StoreCorrupt if code in _CORRUPT else StoreError
-        raise kind(f"{path}: {error}") from error
+        if code in _CORRUPT:
+            with suppress(OSError):
+                mark_of(path).touch(0o600)
+            raise StoreCorrupt(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {error}") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
 

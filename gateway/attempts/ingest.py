@@ -28,6 +28,7 @@ from pathlib import Path
 import msgspec
 
 from gateway import logs
+from gateway.attempts.check import Check
 from gateway.attempts.database import StoreCorrupt
 from gateway.attempts.erasing import Erasing
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
@@ -71,6 +72,7 @@ class Ingester:
         self._state = state
         self._path = state / "attempts.db"
         self._journal = state / "journal"
+        self._check = Check(self._path)
         self._keep = keep
         self._store: AttemptStore | None = None
         self._mover: Mover | None = None
@@ -83,7 +85,7 @@ class Ingester:
     def step(self, stop: Callable[[], bool]) -> float:
         """Do one pass; return the seconds until the next. Raises nothing on purpose."""
         try:
-            moved = self._open().run(stop)
+            moved = self._open(stop).run(stop)
             self._count(moved)
             purged = self._purge()
             erased = self._erasing.step(stop)
@@ -116,15 +118,16 @@ class Ingester:
         write_status(self._state, self.status)
         self._told = msgspec.structs.replace(self.status)
 
-    def _open(self) -> Mover:
+    def _open(self, stop: Callable[[], bool]) -> Mover:
         same = self._inode == _inode(self._path)
-        if self._mover and same:
+        if self._mover and same and not self._check.is_due:
             return self._mover
         if self._store and not same:
             self._forsake()
         self.close()
         self._store = AttemptStore(self._path)
         self._inode = _inode(self._path)
+        self._check.run(stop)
         self._mover = Mover(self._journal, self._store)
         return self._mover
 
@@ -187,8 +190,10 @@ def _pause_after(lines: int, purged: int) -> float:
 
 
 def _inode(path: Path) -> int:
+    """Which file it is; 0 where there is none, or one that somebody emptied."""
     try:
-        return path.stat().st_ino
+        found = path.stat()
+        return found.st_ino if found.st_size else 0
     except OSError:
         return 0
 

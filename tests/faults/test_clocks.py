@@ -76,9 +76,14 @@ async def embedded(settings: Settings) -> AsyncIterator[Gateway]:
             await gateway.stop()
 
 
+def address(gateway: Gateway) -> tuple[str, int]:
+    host, _, port = gateway.listeners()["agi"].rpartition(":")
+    return host, int(port)
+
+
 async def verdict(gateway: Gateway, caller: str) -> str:
     path = screen_path("inbound", "", "", caller, "+33140000000")
-    variables, _ = await agi_call(*gateway.fastagi.address, path)
+    variables, _ = await agi_call(*address(gateway), path)
     return variables["CALLGATE_VERDICT"]
 
 
@@ -97,7 +102,7 @@ async def test_a_clock_that_is_set_moves_expiries_and_no_deadline_and_no_order(
         until = int(clock()) + 24 * 3600
         add = NewChange(op=Op.ADD, who="ops", source="cli", digits="33162000000", expires=until)
         await gateway.policies.apply_changes([add])
-        reader, writer = await asyncio.open_connection(*gateway.fastagi.address)
+        reader, writer = await asyncio.open_connection(*address(gateway))
         for step in STEPS:
             clock.ahead += step
             for _ in range(5):

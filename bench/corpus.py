@@ -8,7 +8,7 @@ Written once into bench/.cache.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.build import CACHE
@@ -56,6 +56,6 @@ def _below(chance: random.Random, prefix: str) -> str:
     return f"{prefix}{chance.randrange(10**missing):0{missing}}" if missing else prefix
 
 
-def _covered(exact: set[str], prefixes: set[str]):
+def _covered(exact: set[str], prefixes: set[str]) -> Callable[[str], bool]:
     lengths = {len(prefix) for prefix in prefixes}
     return lambda digits: digits in exact or any(digits[:end] in prefixes for end in lengths)

@@ -172,9 +172,8 @@ def site(entries: int) -> Iterator[tuple[int, int, str, str]]:
     port, http = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="cg") as name:
         folder = Path(name)
-        command = callgate(folder, "agi", port, entries)
-        with (folder / "callgate.yaml").open("a") as settings:
-            settings.write(f'http: {{listen: "127.0.0.1:{http}"}}\n')
+        settings = f'http: {{listen: "127.0.0.1:{http}"}}\n'
+        command = callgate(folder, "agi", port, entries, settings)
         token = Tokens(folder / "state").create("bench", [Scope.ADMIN])
         with running(Server(port, command)) as pid:
             unpin(pid)

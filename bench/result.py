@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+GROWTH = RESULTS / "growth.json"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""Processors: the CPU of a call at two workers beside one, and what a processor less costs.
+
+Nothing is pinned but by the kernel's own choice: with two processors the load and the ingester
+share them with the workers, so that calls a second cannot double here. The CPU of a call can be
+compared all the same: it is that of all processes that serve, and what it pays for is company.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from bench.fastagi import load_for
+from bench.measure import (
+    CONCURRENCY,
+    OURS,
+    Run,
+    Server,
+    arguments,
+    callgate,
+    free_port,
+    one_load,
+    parsed,
+    running,
+    unpin,
+)
+from bench.result import Result
+
+COUNTS = (1, 2)
+WARM_UP = 2
+
+
+def main() -> None:
+    options = parsed(arguments(__doc__, calls=40_000, rounds=7))
+    load = load_for(OURS, options.entries)
+    runs: dict[int, list[Run]] = {count: [] for count in COUNTS}
+    with contextlib.ExitStack() as stack:
+        sites = {}
+        for count in COUNTS:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            port = free_port()
+            settings = f"workers: {count}\n"
+            command = callgate(folder, "agi", port, options.entries, settings)
+            pid = stack.enter_context(running(Server(port, command)))
+            unpin(pid)
+            sites[count] = pid, port
+        for counts in range(options.rounds + WARM_UP):
+            for count, (pid, port) in sites.items():
+                run = one_load(
+                    pid,
+                    lambda port=port, count=count: load.run(
+                        port, options.calls, connections=CONCURRENCY * count
+                    ),
+                )
+                if counts >= WARM_UP:
+                    runs[count].append(run)
+    result = Result("workers", quick=options.quick)
+    result.setting = (
+        f"{options.entries:,} entries, {CONCURRENCY} connections a worker, "
+        f"{options.rounds} rounds of {options.calls:,} calls on each"
+    )
+    cost = {count: [run.cpu for run in found] for count, found in runs.items()}
+    for count, found in runs.items():
+        name = f"{count} worker{'s' * (count > 1)}"
+        result.row(f"{name}, CPU of a call", cost[count], "us")
+        result.row(f"{name}, calls a second", [_rate(run) for run in found], "")
+    result.ratio("2 workers / 1", cost[2], cost[1])
+    result.finish()
+
+
+def _rate(run: Run) -> float:
+    return float(run.load["calls"] / run.load["seconds"])
+
+
+if __name__ == "__main__":
+    main()

@@ -4,17 +4,14 @@ Rule 1: the ways take turns within a round, every other round in the opposite or
 the median of the rounds, and the median of what a way adds within a round: a neighbour that is busy
 burdens all alike. The first round warms up and is not counted.
 Rule 2: where there are two processors Asterisk has one for itself; the load and the servers share
-another. CPU is the kernel's count for all threads of the process, and of all processes of a server
-until they have come to rest.
+the other. CPU is that of all threads of Asterisk, and of the processes of a server that calls wait
+for. The ingester is told beside.
 Rule 3: so many calls are in flight at any time, each begun when another has ended. Calls per second
-are therefore what Asterisk's one processor can do, not what the load happens to ask of it.
+are therefore what the processors can do, not what the load happens to ask of them.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
-from bench.pbx.stand import CORES, HERE, KNOWN, asterisk, callers, cpu_seconds, family
+from bench.measure import arguments, cpu_seconds, family, is_serving, parsed
+from bench.pbx.stand import FLOOR, HERE, KNOWN, NOTHING, OURS, PANORAMISK, asterisk, callers
+from bench.result import Result
 from tests.asterisk.pbx import Pbx, Programs, Unavailable, set_up
 
 CARRIER = "127.0.0.11"
@@ -45,26 +44,28 @@ class Way:
 
 
 NONE = Way("no screening", "+33140000001")
-SMALLEST = Way("FastAGI, Callgate, smallest dialplan", "+33140000006", "callgate")
-SHIPPED = Way("FastAGI, Callgate, shipped dialplan", "+33140000007", "callgate")
-PANORAMISK = Way("FastAGI, panoramisk deciding nothing", "+33140000005", "panoramisk")
+BY_PANORAMISK = Way("FastAGI to panoramisk, deciding nothing", "+33140000005", PANORAMISK)
+SMALLEST = Way("FastAGI to Callgate, smallest dialplan", "+33140000006", OURS)
+SHIPPED = Way("FastAGI to Callgate, shipped dialplan", "+33140000007", OURS)
 WAYS = (
     NONE,
     Way("AstDB", "+33140000002"),
-    Way("CURL(), a server deciding nothing", "+33140000003", "nothing"),
-    Way("CURL(), Callgate", "+33140000004", "callgate"),
-    PANORAMISK,
+    Way("CURL() to a server deciding nothing", "+33140000003", NOTHING),
+    Way("CURL() to Callgate", "+33140000004", OURS),
+    Way("FastAGI to a C server deciding nothing", "+33140000008", FLOOR),
+    BY_PANORAMISK,
     SMALLEST,
     SHIPPED,
 )
 
 
 @dataclass
-class Figures:
+class Found:
     """Of one way, a value per round: microseconds of CPU per call, and calls per second."""
 
     pbx: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
+    ingester: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
 
 
@@ -99,97 +100,92 @@ class Load:
 def rest(pids: list[int]) -> None:
     """Until those processes do next to nothing, or do something without end."""
     for _ in range(30):
-        before = cpu_seconds(pids)
+        before = cpu_seconds(*pids)
         time.sleep(REST)
-        if cpu_seconds(pids) - before < RESTING * REST:
+        if cpu_seconds(*pids) - before < RESTING * REST:
             return
 
 
 def measure(
     load: Load, pbx: Pbx, servers: Mapping[str, int], *, calls: int, rounds: int
-) -> dict[Way, Figures]:
+) -> dict[Way, Found]:
     ways = [way for way in WAYS if not way.server or way.server in servers]
-    figures = {way: Figures() for way in ways}
+    found = {way: Found() for way in ways}
     for place in range(rounds + 1):
         for way in reversed(ways) if place % 2 else ways:
-            pids = family(servers[way.server]) if way.server else []
-            pbx_before, server_before = cpu_seconds([pbx.pid]), cpu_seconds(pids)
-            seconds = load.calls(way.number, calls)
-            pbx_cpu = cpu_seconds([pbx.pid]) - pbx_before
-            rest(pids)
+            told = one_load(load, pbx, servers.get(way.server), way.number, calls)
             if place:
-                figures[way].pbx.append(pbx_cpu / calls * 1e6)
-                figures[way].server.append((cpu_seconds(pids) - server_before) / calls * 1e6)
-                figures[way].rate.append(calls / seconds)
-    return figures
+                found[way].pbx.append(told["pbx"])
+                found[way].server.append(told["server"])
+                found[way].ingester.append(told["ingester"])
+                found[way].rate.append(told["rate"])
+    return found
 
 
-def figure(name: str, unit: str, values: list[float]) -> dict[str, object]:
-    told = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {"name": name, "unit": unit} | {key: round(value, 3) for key, value in told.items()}
+def one_load(load: Load, pbx: Pbx, server: int | None, number: str, calls: int) -> dict[str, float]:
+    pids = family(server) if server else []
+    groups = {
+        "pbx": [pbx.pid],
+        "server": [pid for pid in pids if is_serving(pid)],
+        "ingester": [pid for pid in pids if not is_serving(pid)],
+    }
+    before = {name: cpu_seconds(*group) for name, group in groups.items()}
+    seconds = load.calls(number, calls)
+    pbx_cpu = cpu_seconds(pbx.pid)
+    rest(pids)
+    after = {name: cpu_seconds(*group) for name, group in groups.items()} | {"pbx": pbx_cpu}
+    told = {name: (after[name] - before[name]) / calls * 1e6 for name in groups}
+    return told | {"rate": calls / seconds}
 
 
-def results(figures: Mapping[Way, Figures]) -> dict[str, object]:
-    """Everything that is told, as JSON. A ratio is that of Asterisk's CPU to no screening's."""
-    told, ratios = [], []
-    for way, found in figures.items():
-        told.append(figure(f"{way.name}: Asterisk", "us CPU/call", found.pbx))
-        if way.server:
-            told.append(figure(f"{way.name}: server", "us CPU/call", found.server))
-        told.append(figure(f"{way.name}: rate", "calls/s", found.rate))
+def report(result: Result, found: Mapping[Way, Found]) -> None:
+    for way, figures in found.items():
+        result.row(f"{way.name}: Asterisk", figures.pbx, "us")
+    for way, figures in found.items():
         if way is not NONE:
-            pairs = list(zip(found.pbx, figures[NONE].pbx, strict=True))
-            added = [one - none for one, none in pairs]
-            told.append(figure(f"{way.name}: added to Asterisk", "us CPU/call", added))
-            share = [one / none for one, none in pairs]
-            ratios.append(figure(f"Asterisk, {way.name} / {NONE.name}", "", share))
-    for other in (SMALLEST, PANORAMISK):
-        if other in figures:
-            pairs = list(zip(figures[SHIPPED].pbx, figures[other].pbx, strict=True))
-            share = [one / theirs for one, theirs in pairs]
-            ratios.append(figure(f"Asterisk, {SHIPPED.name} / {other.name}", "", share))
-    return {"program": "asterisk", "figures": told, "ratios": ratios}
-
-
-def report(figures: Mapping[Way, Figures]) -> None:
-    print(f"{'CPU per rejected call, in us; medians':<40} Asterisk     added   server  calls/s")
-    for way, found in figures.items():
-        pairs = zip(found.pbx, figures[NONE].pbx, strict=True)
-        added = statistics.median(one - none for one, none in pairs)
-        spread = f"({min(found.pbx):.0f} to {max(found.pbx):.0f})"
-        server = f"{statistics.median(found.server):8.0f}" if way.server else " " * 8
-        print(
-            f"{way.name:<40} {statistics.median(found.pbx):8.0f} {added:+9.0f} {server} "
-            f"{statistics.median(found.rate):8.0f}  {spread}"
-        )
+            pairs = zip(figures.pbx, found[NONE].pbx, strict=True)
+            result.row(f"{way.name}: added", [one - none for one, none in pairs], "us")
+    for way, figures in found.items():
+        if way.server:
+            result.row(f"{way.name}: server", figures.server, "us")
+    result.row(f"{SHIPPED.name}: ingester", found[SHIPPED].ingester, "us")
+    for way, figures in found.items():
+        result.row(f"{way.name}: rate", figures.rate, "calls/s")
+    for way, figures in found.items():
+        if way is not NONE:
+            result.ratio(f"{way.name} / {NONE.name}", figures.pbx, found[NONE].pbx)
+    for other in (SMALLEST, BY_PANORAMISK):
+        if other in found:
+            result.ratio(f"{SHIPPED.name} / {other.name}", found[SHIPPED].pbx, found[other].pbx)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer-python", default=str(HERE.parent / ".venv/bin/python"))
-    parser.add_argument("--calls", type=int, default=1500)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="fewer calls and rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    options = parser.parse_args()
-    calls, rounds = (400, 3) if options.quick else (options.calls, options.rounds)
+    options = parsed(arguments(__doc__, calls=1200, rounds=6))
     try:
         programs = set_up()
     except Unavailable as missing:
         sys.exit(f"no Asterisk to measure: {missing}")
-    with tempfile.TemporaryDirectory(prefix="cg") as name:
-        folder = Path(name)
-        with asterisk(programs, folder, options.peer_python) as (pbx, servers):
-            load = Load(programs, pbx, folder)
-            figures = measure(load, pbx, servers, calls=calls, rounds=rounds)
-    apart = "Asterisk on one, load and servers on the other" if len(CORES) > 1 else "shared by all"
-    print(f"{(programs.root / 'version').read_text().splitlines()[0]}; processors: {apart}")
-    print(f"{IN_FLIGHT} calls in flight, {rounds} rounds of {calls}, {KNOWN} callers blocked")
-    if PANORAMISK not in figures:
-        print(f"left out, not installed: panoramisk ({options.peer_python})")
-    report(figures)
-    if options.json:
-        options.json.write_text(json.dumps(results(figures), indent=2) + "\n")
+    with (
+        tempfile.TemporaryDirectory(prefix="cg") as name,
+        asterisk(programs, Path(name), options.peer_python) as (pbx, servers),
+    ):
+        load = Load(programs, pbx, Path(name))
+        found = measure(load, pbx, servers, calls=options.calls, rounds=options.rounds)
+    version = (programs.root / "version").read_text().split()[1].partition("+")[0]
+    result = Result(
+        "asterisk",
+        f"Asterisk {version}, CPU per rejected call; {KNOWN:,} callers blocked, {IN_FLIGHT} calls "
+        f"in flight, {options.rounds} rounds of {options.calls:,} calls by each way",
+        quick=options.quick,
+    )
+    result.note(
+        "Asterisk has one processor, the load and the servers the other, where there are two."
+    )
+    for peer in (FLOOR, PANORAMISK):
+        if peer not in servers:
+            result.note(f"Left out, because it is not to be had here: {peer}.")
+    report(result, found)
+    result.finish()
 
 
 if __name__ == "__main__":

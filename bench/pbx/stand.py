@@ -7,18 +7,18 @@ because a connection that closes at once freezes panoramisk for ever.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
-from bench.measure import free_port
+from bench.build import binary
+from bench.measure import LOAD_PLACE, SERVER_PLACE, free_port, listens, pin
 from gateway.tokens import Scope, Tokens
 from tests.asterisk.pbx import CONFIG, Pbx, Programs
 
@@ -27,35 +27,12 @@ SHARED = ("modules.conf", "rtp.conf")
 """What the Asterisk of the tests has and this one has too."""
 KNOWN = 10_000
 PATIENCE = 60.0
-CORES = sorted(os.sched_getaffinity(0))
+FLOOR, NOTHING, PANORAMISK, OURS = "C floor", "nothing over HTTP", "panoramisk", "callgate"
 
 
 def callers() -> list[str]:
     """Whom AstDB and a list of the gateway block: everybody who calls."""
     return [f"+33{162_000_000 + place * 7}" for place in range(KNOWN)]
-
-
-def pin(pid: int, place: int) -> None:
-    """A process, with the threads that it has and will have, to one of the processors."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {CORES[place % len(CORES)]})
-
-
-def family(pid: int) -> list[int]:
-    """A process and those that it has started."""
-    found = [pid]
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            found += family(int(child))
-    return found
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """By the processes' own clocks, ended threads included, to the nanosecond.
-
-    The number of a process's clock is that of MAKE_PROCESS_CPUCLOCK in Linux's posix-timers.h.
-    """
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
 class BenchPbx(Pbx):
@@ -101,11 +78,6 @@ def callgate(folder: Path, agi: int, http: int) -> tuple[list[str], str]:
     return [sys.executable, "-m", "gateway", "--config", settings, "serve"], token
 
 
-def listens(port: int) -> bool:
-    wanted = f"0100007F:{port:04X} 00000000:0000 0A"
-    return wanted in Path("/proc/net/tcp").read_text()
-
-
 @contextlib.contextmanager
 def running(command: list[str], *ports: int) -> Iterator[int]:
     """A server that listens on those ports of 127.0.0.1; its process."""
@@ -128,36 +100,43 @@ def running(command: list[str], *ports: int) -> Iterator[int]:
             process.wait()
 
 
+def peers(peer_python: str, ports: dict[str, int]) -> dict[str, list[str]]:
+    """The commands of the servers that decide nothing; without those that cannot be had here."""
+    script = HERE.parent / "peer_panoramisk.py"
+    commands = {NOTHING: [sys.executable, str(HERE / "nothing_http.py"), str(ports[NOTHING])]}
+    with contextlib.suppress(SystemExit):  # no C compiler
+        commands[FLOOR] = [str(binary("agi_floor")), str(ports[FLOOR])]
+    if Path(peer_python).exists():
+        commands[PANORAMISK] = [peer_python, "-P", str(script), str(ports[PANORAMISK])]
+    return commands
+
+
 @contextlib.contextmanager
 def asterisk(
     programs: Programs, folder: Path, peer_python: str
 ) -> Iterator[tuple[BenchPbx, dict[str, int]]]:
-    """Asterisk and the servers that it may ask, by name; panoramisk only where it is installed."""
-    agi, http, nothing, other = (free_port() for _ in range(4))
-    command, token = callgate(folder / "callgate", agi, http)
+    """Asterisk, and the processes of the servers that it may ask, by name."""
+    ports = {name: free_port() for name in (FLOOR, NOTHING, PANORAMISK, OURS)}
+    http = free_port()
+    command, token = callgate(folder / "callgate", ports[OURS], http)
     values = {
-        "gateway": f"127.0.0.1:{agi}",
+        "gateway": f"127.0.0.1:{ports[OURS]}",
         "gateway_http": f"http://127.0.0.1:{http}/v1/screen/asterisk",
         "token": token,
-        "nothing_http": f"http://127.0.0.1:{nothing}/",
-        "panoramisk": f"127.0.0.1:{other}",
+        "nothing_http": f"http://127.0.0.1:{ports[NOTHING]}/",
+        "panoramisk": f"127.0.0.1:{ports[PANORAMISK]}",
+        "floor": f"127.0.0.1:{ports[FLOOR]}",
     }
-    pin(os.getpid(), 1)
+    pin(0, LOAD_PLACE)  # and whatever is started from here
     with contextlib.ExitStack() as stack:
-        servers = {
-            "callgate": stack.enter_context(running(command, agi, http)),
-            "nothing": stack.enter_context(
-                running([sys.executable, str(HERE / "nothing_http.py"), str(nothing)], nothing)
-            ),
-        }
-        if Path(peer_python).exists():
-            peer = [peer_python, str(HERE.parent / "peer_panoramisk.py"), str(other)]
-            servers["panoramisk"] = stack.enter_context(running(peer, other))
+        servers = {OURS: stack.enter_context(running(command, ports[OURS], http))}
+        for name, peer in peers(peer_python, ports).items():
+            servers[name] = stack.enter_context(running(peer, ports[name]))
         wait_for_http(http)
         pbx = BenchPbx(programs, folder / "asterisk", values)
         pbx.start()
         stack.callback(pbx.stop)
-        pin(pbx.pid, 0)
+        pin(pbx.pid, SERVER_PLACE)
         yield pbx, servers
 
 

@@ -122,3 +122,7 @@ bench-check: $(VENV)/.dev ## fail when a ratio that was measured last missed its
 bench-growth: $(VENV)/.dev bench/.venv/.done ## how cost grows with entries and connections: charts
 	@$(PY) -m bench.growth $(if $(QUICK),--quick)
 	@bench/.venv/bin/python -P bench/charts.py
+
+# Each part has the bound of every test; the whole has this one.
+soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
+	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)

@@ -6,6 +6,7 @@ it lie in a small overlay beside it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,7 +17,18 @@ import msgspec
 from gateway.policy.columns import open_columns
 from gateway.policy.model import Entry, ListDef
 from gateway.policy.sorting import Sorter, sort_plainly
-from gateway.policy.table import EXACT, SHORT, UNITS, WIDTH, Table, rank_of
+from gateway.policy.table import (
+    EXACT,
+    IN_ZONE,
+    LOW,
+    SHORT,
+    SPANS,
+    UNITS,
+    WIDTH,
+    ZONE,
+    Table,
+    rank_of,
+)
 from gateway.policy.table_build import Bulk, compile_table, read_table, save_table
 
 __all__ = ["Bulk", "Hit", "Index", "build_index"]
@@ -50,7 +62,10 @@ _NOTHING: tuple[Hit, ...] = ()
 class Index:
     """Every entry of a policy by its digits. Immutable; the interface that ``decide`` sees."""
 
-    __slots__ = ("_lists", "_overlay", "_places", "_table")
+    __slots__ = (
+        *("_lists", "_overlay", "_places", "_table"),
+        *("_expires", "_heads", "_keys", "_link", "_list_no", "_zone_first", "_zone_shift"),
+    )
 
     def __init__(
         self, table: Table, lists: Sequence[ListDef], overlay: Overlay = _NO_OVERLAY
@@ -59,6 +74,9 @@ class Index:
         self._lists = tuple(lists)
         self._places = {item.name: place for place, item in enumerate(self._lists)}
         self._overlay = overlay
+        self._keys, self._link, self._heads = table.keys, table.link, table.heads
+        self._list_no, self._expires = table.list_no, table.expires
+        self._zone_first, self._zone_shift = tuple(table.zone_first), tuple(table.zone_shift)
 
     @classmethod
     def open(cls, path: Path, lists: Sequence[ListDef]) -> Index:
@@ -82,14 +100,32 @@ class Index:
         size = len(digits)
         if not 0 < size <= WIDTH:
             return _NOTHING
-        table = self._table
         key = int(digits) * UNITS[size] + (size << 1 | EXACT)
-        row = table.first(key + SHORT if short else key)
+        keys, link = self._keys, self._link
+        if short:
+            key += SHORT
+            row = bisect_right(keys, key) - 1
+        else:
+            zone = key >> ZONE
+            part = self._zone_first[zone] + ((key & IN_ZONE) >> self._zone_shift[zone])
+            heads = self._heads
+            row = bisect_right(keys, key, heads[part], heads[part + 1]) - 1
+        if row >= 0:
+            found = keys[row]
+            end = key | LOW
+            while found != key and end - found >= SPANS[found & LOW]:
+                row = link[row]
+                if row < 0:
+                    break
+                found = keys[row]
+            else:  # the last of twins was found, and the first one wins
+                while row and keys[row - 1] == found:
+                    row -= 1
         if self._overlay is not _NO_OVERLAY:
             return self._merged(digits, short, row)
         if row < 0:
             return _NOTHING
-        link, list_no, expires = table.link, table.list_no, table.expires
+        list_no, expires = self._list_no, self._expires
         hits = []
         while row >= 0:
             hits.append(Hit(list_no[row], expires[row], row))

@@ -15,12 +15,7 @@ from itertools import chain, repeat
 from typing import Any, Protocol
 
 from gateway.policy.columns import Column
-from gateway.policy.table import KEY_BITS, LOW, SHORT, SPANS, covers
-
-_MOST_HEADS = 22
-"""Bits of a key by which rows are found at most: 4 million heads, 16 MB."""
-_ROWS_A_HEAD = 1
-"""Rows for each head, as a power of two, if their digits were spread evenly."""
+from gateway.policy.table import LOW, SHORT, SPANS, ZONE, ZONES, covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +48,27 @@ ROW_COLUMNS = {
 class Sorter(Protocol):
     """From sources, in the order in which ties are won, to columns of a ``Table`` by name.
 
-    ``keys`` sorted, ``link``, ``heads`` for a ``shift``, the ``ROW_COLUMNS``, and ``counts`` of
+    ``keys`` sorted, ``link``, ``heads`` with their zones, the ``ROW_COLUMNS``, and ``counts`` of
     ``lists`` lists.
     """
 
-    def __call__(self, sources: Sequence[Rows], shift: int, lists: int) -> Mapping[str, Any]: ...
+    def __call__(self, sources: Sequence[Rows], lists: int) -> Mapping[str, Any]: ...
 
 
-def shift_for(size: int) -> int:
-    """How far a key is shifted to find its head, in a table of so many rows."""
-    return KEY_BITS - min(_MOST_HEADS, max(0, size.bit_length() - _ROWS_A_HEAD))
+def zones_of(ends: Sequence[int]) -> Mapping[str, array[int]]:
+    """The parts of each zone, two to four rows for each; ``ends`` are the zones' last rows + 1."""
+    first, shift = array("I"), array("B")
+    parts = before = 0
+    for end in ends:
+        bits = max(0, (end - before).bit_length() - 2)
+        first.append(parts)
+        shift.append(ZONE - bits)
+        parts += 1 << bits
+        before = end
+    return {"zone_first": first, "zone_shift": shift}
 
 
-def sort_plainly(sources: Sequence[Rows], shift: int, lists: int) -> Mapping[str, Any]:
+def sort_plainly(sources: Sequence[Rows], lists: int) -> Mapping[str, Any]:
     """The ``Sorter`` in nothing but Python: a second or two for a million rows."""
     unsorted = list(chain.from_iterable(source.keys for source in sources))
     order = sorted(range(len(unsorted)), key=unsorted.__getitem__)
@@ -78,12 +81,21 @@ def sort_plainly(sources: Sequence[Rows], shift: int, lists: int) -> Mapping[str
             column.extend(repeat(value, len(source)) if isinstance(value, int) else value)
         columns[name] = array(code, map(column.__getitem__, order))
     counts = Counter(columns["list_no"])
-    parts = range((SHORT >> shift) + 2)
-    ends = bisect_left(keys, SHORT)
-    return columns | {
+    ends = [bisect_left(keys, (zone + 1) << ZONE) for zone in range(ZONES - 1)]
+    ends.append(bisect_left(keys, SHORT))
+    zones = zones_of(ends)
+    heads = array("I")
+    for zone, shift in enumerate(zones["zone_shift"]):
+        low, high = ends[zone - 1] if zone else 0, ends[zone]
+        bounds = range(zone << ZONE, (zone + 1) << ZONE, 1 << shift)
+        heads.extend([bisect_left(keys, bound, low, high) for bound in bounds])
+    heads.append(ends[-1])
+    return {
+        **columns,
+        **zones,
         "keys": keys,
         "link": _links(keys),
-        "heads": array("I", [bisect_left(keys, part << shift, 0, ends) for part in parts]),
+        "heads": heads,
         "counts": [counts[place] for place in range(lists)],
     }
 

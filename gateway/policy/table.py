@@ -5,13 +5,16 @@ they are and whether they are meant exactly; short codes lie behind all E.164 nu
 sort like the digits themselves, a prefix right before everything that begins with it. One row is
 one entry, and each row links to the next one that covers the same digits: its twin of equal key,
 or the first row of the longest prefix around it. So all that covers a number is one bisection and
-a walk along links. ``heads`` says in which rows the keys of equal first bits lie, which leaves the
-bisection a few dozen. The columns can be mapped from a file by many processes.
+a walk along links.
+
+The E.164 keys are cut into zones by their first bits, about the first three digits, and each zone
+into parts, as many as its rows deserve: ``heads`` has the first row of each part, which leaves the
+bisection two to eight rows. The columns can be mapped from a file by many processes.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,7 +34,10 @@ SPANS: tuple[int, ...] = tuple(
     0 if low & EXACT or low >> 1 > WIDTH else UNITS[low >> 1] for low in range(LOW + 1)
 )
 """The keys that an entry covers, by the low bits of its own: none for exact ones."""
-KEY_BITS: int = (SHORT - 1).bit_length()
+ZONE: int = (SHORT - 1).bit_length() - 10
+"""Bits of a key behind those that name its zone."""
+IN_ZONE = (1 << ZONE) - 1
+ZONES = (SHORT - 1 >> ZONE) + 1
 _KINDS = {
     (False, True): EntryKind.NUMBER,
     (False, False): EntryKind.PREFIX,
@@ -70,16 +76,18 @@ def rank_of(item: ListDef, managed: bool) -> tuple[int, bool, bool, int]:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is known of each row, column by column, and how rows are found.
+    """What is known of each row, column by column, and how rows are found (``Index.matches``).
 
-    ``heads[part]`` is the first row of an E.164 key whose bits above ``shift`` are at least
-    ``part``. ``counts`` are the rows of each list, by its place.
+    The part of a key is its bits in its zone, without the last ``zone_shift`` of that zone, counted
+    from ``zone_first``; behind the head of the last part stands the number of all E.164 rows.
+    ``counts`` are the rows of each list, by its place.
     """
 
     keys: Column
     link: Column
     heads: Column
-    shift: int
+    zone_first: Sequence[int]
+    zone_shift: Sequence[int]
     list_no: Column
     expires: Column
     managed: Column
@@ -93,28 +101,6 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def first(self, key: int) -> int:
-        """The row that covers the key of an exact number best, -1 for none; others by ``link``."""
-        keys, link = self.keys, self.link
-        if key < SHORT:
-            part = key >> self.shift
-            row = bisect_right(keys, key, self.heads[part], self.heads[part + 1]) - 1
-        else:
-            row = bisect_right(keys, key) - 1
-        if row < 0:
-            return -1
-        found = keys[row]
-        if found != key:
-            end = key | LOW
-            while end - found >= SPANS[found & LOW]:
-                row = link[row]
-                if row < 0:
-                    return -1
-                found = keys[row]
-        while row and keys[row - 1] == found:  # the last of twins was found, the first one wins
-            row -= 1
-        return row
 
     def beginning(self, digits: str, short: bool) -> range:
         """The rows of every key of a name space whose digits begin with some; of all for none."""

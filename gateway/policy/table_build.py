@@ -16,10 +16,13 @@ from gateway.errors import StoreError
 from gateway.policy import columns
 from gateway.policy.columns import Column
 from gateway.policy.model import Entry, ListDef
-from gateway.policy.sorting import ROW_COLUMNS, Rows, Sorter, shift_for, sort_plainly
+from gateway.policy.sorting import ROW_COLUMNS, Rows, Sorter, sort_plainly
 from gateway.policy.table import Table, key_of, rank_of
 
-_COLUMNS = ("keys", "link", "heads", *ROW_COLUMNS, "reason_end", "reason_text")
+_COLUMNS = (
+    *("keys", "link", "heads", "zone_first", "zone_shift"),
+    *(*ROW_COLUMNS, "reason_end", "reason_text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,13 @@ def compile_table(
     sources.sort(key=lambda item: rank_of(lists[item[0].list_no], item[1]))
     rows = [source for source, _ in sources]
     del sources
-    shift = shift_for(sum(map(len, rows)))
-    found = sorter(rows, shift, len(lists))
+    found = sorter(rows, len(lists))
     ends, texts = array("Q"), bytearray()
     for text in reasons.numbers:
         texts += text.encode("utf-8", "replace")
         ends.append(len(texts))
     return Table(
         **found,
-        shift=shift,
         reason_end=ends,
         reason_text=array("B", texts),
         files=list(files.numbers),
@@ -106,7 +107,6 @@ def save_table(table: Table, lists: Sequence[ListDef], path: Path) -> None:
         "files": list(table.files),
         "lists": [item.name for item in lists],
         "counts": list(table.counts),
-        "shift": table.shift,
     }
     parts: dict[str, Any] = {name: getattr(table, name) for name in _COLUMNS}
     columns.write(path, header, {name: memoryview(part) for name, part in parts.items()})
@@ -119,5 +119,5 @@ def read_table(
     if header.get("lists") != [item.name for item in lists]:
         raise StoreError("the compiled index belongs to another policy")
     found: dict[str, Any] = {name: parts[name] for name in _COLUMNS}
-    found |= {name: header[name] for name in ("files", "counts", "shift")}
+    found |= {name: header[name] for name in ("files", "counts")}
     return Table(**found)

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from gateway.numbers import HEAD, sound_lengths
 from gateway.policy.columns import Column
-from gateway.policy.sorting import ROW_COLUMNS, Rows
-from gateway.policy.table import EXACT, LOW, LOW_BITS, SHORT, SPANS, WIDTH
+from gateway.policy.sorting import ROW_COLUMNS, Rows, zones_of
+from gateway.policy.table import EXACT, LOW, LOW_BITS, SHORT, SPANS, WIDTH, ZONE, ZONES
 
 Numbers = npt.NDArray[Any]
 _CHUNK = 2**22
@@ -99,7 +99,7 @@ def _pack(
     return keys, len(starts)
 
 
-def sort_vectors(sources: Sequence[Rows], shift: int, lists: int) -> Mapping[str, Any]:
+def sort_vectors(sources: Sequence[Rows], lists: int) -> Mapping[str, Any]:
     """The ``Sorter`` for millions of rows."""
     keys = np.concatenate(
         [_none("Q"), *(np.asarray(source.keys, dtype=np.uint64) for source in sources)]
@@ -110,17 +110,29 @@ def sort_vectors(sources: Sequence[Rows], shift: int, lists: int) -> Mapping[str
     for name, code in ROW_COLUMNS.items():
         columns[name] = _plain(_column(sources, name, code, order))
     del order
-    parts = np.arange((SHORT >> shift) + 2, dtype=np.uint64) << np.uint64(shift)
-    heads = np.searchsorted(keys[: np.searchsorted(keys, np.uint64(SHORT))], parts)
     counts = np.zeros(lists, dtype=np.int64)
     for source in sources:
         counts[source.list_no] += len(source)
-    return columns | {
+    return {
+        **columns,
+        **_heads(keys),
         "keys": _plain(keys),
         "link": _plain(_links(keys)),
-        "heads": _plain(heads.astype(np.uint32)),
         "counts": counts.tolist(),
     }
+
+
+def _heads(keys: Numbers) -> Mapping[str, Any]:
+    bounds = np.append(np.arange(1, ZONES, dtype=np.uint64) << np.uint64(ZONE), np.uint64(SHORT))
+    ends = np.searchsorted(keys, bounds).tolist()
+    zones = zones_of(ends)
+    heads = []
+    for zone, shift in enumerate(zones["zone_shift"]):
+        low, high = ends[zone - 1] if zone else 0, ends[zone]
+        parts = np.arange(1 << (ZONE - shift), dtype=np.uint64) << np.uint64(shift)
+        heads.append(low + np.searchsorted(keys[low:high], parts + np.uint64(zone << ZONE)))
+    found = np.append(np.concatenate(heads), ends[-1]).astype(np.uint32)
+    return {**zones, "heads": _plain(found)}
 
 
 def _column(sources: Sequence[Rows], name: str, code: str, order: Numbers) -> Numbers:

@@ -18,7 +18,7 @@ from gateway.policy import loader, vectors
 from gateway.policy.index import Bulk, build_index
 from gateway.policy.listfile import MAX_FAULTS, ListFile
 from gateway.policy.model import Entry, EntryKind
-from gateway.policy.sorting import Rows, shift_for, sort_plainly
+from gateway.policy.sorting import Rows, sort_plainly
 from gateway.policy.table import key_of
 from gateway.policy.vectors import pack_lines, sort_vectors
 from tests.support.policies import make_list
@@ -130,8 +130,7 @@ def test_columns_of_many_nested_rows_are_those_of_the_plain_sorter(size: int) ->
     digits = [str(chance.randrange(10 ** chance.randrange(1, 16))) for _ in range(size)]
     keys = [key_of(text, chance.choice(list(EntryKind))) for text in digits]
     rows = [Rows(0, keys, 0, 0, 1, range(size), 0)]
-    shift = shift_for(size)
-    plain, quick = sort_plainly(rows, shift, 1), sort_vectors(rows, shift, 1)
+    plain, quick = sort_plainly(rows, 1), sort_vectors(rows, 1)
     assert {name: list(column) for name, column in plain.items()} == {
         name: list(column) for name, column in quick.items()
     }

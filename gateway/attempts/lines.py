@@ -60,7 +60,7 @@ def encode(record: Line) -> bytes:
         body = _encode(_mended(msgspec.to_builtins(record)))
     if len(body) > MAX_LINE - 10:
         body = _encode(_mended(msgspec.to_builtins(record), MAX_TEXT))
-    return f"{crc32(body):08x} ".encode() + body + b"\n"
+    return b"%08x %b\n" % (crc32(body), body)
 
 
 def decode(line: bytes) -> Line | None:

@@ -38,6 +38,9 @@ _BLOCK = Action.BLOCK
 _SHADOW = Mode.SHADOW
 _CALLER, _CALLEE, _REMOTE, _ANY = Party.CALLER, Party.CALLEE, Party.REMOTE, Party.ANY
 _E164 = Kind.E164
+_LIST, _DEFAULT = Reason.LIST, Reason.DEFAULT
+
+_RESPONSES = {Reason.ANONYMOUS: 433, Reason.NO_NUMBER: 433, Reason.HOSTILE: 403}
 
 
 def decide(call: Call, policy: Policy) -> Verdict:
@@ -66,11 +69,7 @@ def _differs(one: Verdict, other: Verdict) -> bool:
 
 def default_response(reason: Reason, direction: Direction) -> int:
     """The SIP status of a block when its list names none (RFC 5079: 433; RFC 3261: 603, 403)."""
-    if reason is Reason.ANONYMOUS or reason is Reason.NO_NUMBER:
-        return 433
-    if reason is Reason.HOSTILE or direction is Direction.OUTBOUND:
-        return 403
-    return 603
+    return _RESPONSES.get(reason) or (603 if direction is _INBOUND else 403)
 
 
 class Case:
@@ -125,20 +124,18 @@ class Case:
 
     def verdict(self, shadow: bool) -> Verdict:
         """The first step that has an answer gives it; ``shadow`` enforces shadow lists too."""
+        policy = self.policy
         return (
-            self._emergency()
-            or self._callback()
-            or self._scope()
-            or self._binding(shadow)
+            (self._callback() if self.inbound else self._emergency())
+            or (self._scope() if self.unknown else None)
+            or (self._binding(shadow) if policy.has_binding else None)
             or self._longest(shadow)
-            or self._category(shadow)
-            or self._internal()
+            or (self._category(shadow) if policy.categories else None)
+            or (self._internal() if self.callee.internal else None)
             or self._default()
         )
 
     def _emergency(self) -> Verdict | None:
-        if self.inbound:
-            return None
         if not is_emergency(self.call.callee, self.plan, self.policy.emergency.extra):
             self._say("the callee is not exactly an emergency number")
             return None
@@ -146,7 +143,7 @@ class Case:
         return self._give(Action.ALLOW, Reason.EMERGENCY, "callee")
 
     def _callback(self) -> Verdict | None:
-        if not (self.inbound and self.call.emergency_at):
+        if not self.call.emergency_at:
             return None
         since = self.call.at - self.call.emergency_at
         if abs(since) > self.policy.emergency.callback_window:
@@ -155,16 +152,12 @@ class Case:
         return self._give(Action.ALLOW, Reason.EMERGENCY_CALLBACK, "caller")
 
     def _scope(self) -> Verdict | None:
-        if not self.unknown:
-            return None
         self._say(f"the policy lacks trunk {self.call.trunk!r} or campaign {self.call.campaign!r}")
         if self.inbound or not self.policy.strict_scope:
             return None
         return self._give(_BLOCK, Reason.CONFIG)
 
     def _binding(self, shadow: bool) -> Verdict | None:
-        if not self.policy.has_binding:
-            return None
         for party in self.parties:
             covering = self._covering(party, shadow, binding=True)
             if covering is not None:
@@ -189,7 +182,7 @@ class Case:
                     f"the longest entry that covers the {party} is {entry.kind} {entry.text} "
                     f"of list {item.name} ({entry.origin}): {item.action}"
                 )
-            verdict = self._listed(item, entry, party, Reason.LIST)
+            verdict = self._listed(item, entry, party, _LIST)
             if verdict.action is _BLOCK:
                 return verdict
             if party is self.parties[0]:
@@ -209,7 +202,7 @@ class Case:
         return None
 
     def _internal(self) -> Verdict | None:
-        if self.inbound or not self.callee.internal:
+        if self.inbound:
             return None
         self._say("the callee is an extension: allowed")
         return self._give(Action.ALLOW, Reason.INTERNAL, "callee")
@@ -217,7 +210,7 @@ class Case:
     def _default(self) -> Verdict:
         if self.note:
             self._say(f"nothing else applies: the policy's default is {self.policy.default}")
-        return self._give(self.policy.default, Reason.DEFAULT)
+        return self._give(self.policy.default, _DEFAULT)
 
     def _covering(
         self, party: Party, shadow: bool, *, binding: bool = False

@@ -64,11 +64,14 @@ class EntryKind(StrEnum):
 
     @property
     def exact(self) -> bool:
-        return self is EntryKind.NUMBER or self is EntryKind.SHORT
+        return self is _NUMBER or self is _SHORT
 
     @property
     def short(self) -> bool:
-        return self is EntryKind.SHORT or self is EntryKind.SHORT_PREFIX
+        return self is _SHORT or self is _SHORT_PREFIX
+
+
+_NUMBER, _SHORT, _SHORT_PREFIX = EntryKind.NUMBER, EntryKind.SHORT, EntryKind.SHORT_PREFIX
 
 
 class Reason(StrEnum):
@@ -92,8 +95,7 @@ class Reason(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where something was written: a file relative to the policy, its line and column from 1."""
 
     file: str
@@ -102,6 +104,9 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
+
+
+_NOWHERE = Origin("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,7 @@ class ListDef:
         return 4 * bool(self.campaigns) + 2 * bool(self.trunks) + bool(self.extensions)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One number or prefix of a list.
 
     ``digits`` has no plus: E.164 digits, or those of a short code. ``expires`` is the first
@@ -165,7 +169,7 @@ class Entry:
     digits: str
     reason: str = ""
     expires: int = 0
-    origin: Origin = Origin("")
+    origin: Origin = _NOWHERE
     managed: int = 0
 
     @property
@@ -182,7 +186,7 @@ class Campaign:
     dids: tuple[str, ...] = ()
     trunks: frozenset[str] = frozenset()
     contacts: str = ""
-    origin: Origin = Origin("")
+    origin: Origin = _NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

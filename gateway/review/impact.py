@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
+from msgspec import structs
+
 from gateway import numbers
 from gateway.attempts.model import Attempt
 from gateway.attempts.query import Terms, prefix_range, term
@@ -121,7 +123,7 @@ def impact(
 
 def _both(policy: Policy, entry: Entry) -> tuple[Policy, Policy, Entry]:
     """The policy without and with an entry, and the entry as it lies in the latter."""
-    added = replace(entry, managed=_NEW)
+    added = structs.replace(entry, managed=_NEW)
     without = policy.index.with_managed([], [entry.managed] if entry.managed else [])
     before = replace(policy, index=without, revision=f"{policy.revision}-")
     after = replace(policy, index=without.with_managed([added]), revision=f"{policy.revision}~")

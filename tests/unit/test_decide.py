@@ -141,7 +141,7 @@ def test_a_narrower_scope_wins_a_tie_before_allow_does() -> None:
 
 
 def test_yaml_beats_a_managed_entry_of_equal_length() -> None:
-    entries = [prefix("nuisance", "33162"), replace(prefix("partners", "33162"), managed=1)]
+    entries = [prefix("nuisance", "33162"), structs.replace(prefix("partners", "33162"), managed=1)]
     assert decide(inbound("+33162000000"), make_policy([NUISANCE, PARTNERS], entries)).blocked
 
 

@@ -91,7 +91,7 @@ def test_short_entries_are_found_as_dialled(store: AttemptStore) -> None:
     filled(store, POLICY, *calls)
     short = Entry("blacklist", EntryKind.SHORT, "3179")
     assert impact(POLICY, short, store, **SPAN).calls == 2
-    longer = replace(short, kind=EntryKind.SHORT_PREFIX)
+    longer = structs.replace(short, kind=EntryKind.SHORT_PREFIX)
     assert impact(POLICY, longer, store, **SPAN).calls == 3
 
 
@@ -143,7 +143,7 @@ def test_an_entry_that_is_there_already_changes_nothing_but_a_managed_one_is_tak
     attempts = [make_attempt("a", reason="default", verdict="allow")]
     written = make_policy([BLACKLIST], [NEW])
     assert impact(written, NEW, attempts, **SPAN).calls == 0
-    managed = replace(NEW, managed=7)
+    managed = structs.replace(NEW, managed=7)
     assert impact(make_policy([BLACKLIST], [managed]), managed, attempts, **SPAN).calls == 1
     overlaid = replace(POLICY, index=POLICY.index.with_managed([managed]))
     assert impact(overlaid, managed, attempts, **SPAN).calls == 1
@@ -155,7 +155,10 @@ def test_an_entry_of_no_list_does_nothing(name: str, store: AttemptStore) -> Non
         POLICY, lists=(*POLICY.lists, make_list("category", order=2, match=Match(invalid=True)))
     )
     found = impact(
-        policy, replace(NEW, list=name), filled(store, POLICY, inbound("0162000000")), **SPAN
+        policy,
+        structs.replace(NEW, list=name),
+        filled(store, POLICY, inbound("0162000000")),
+        **SPAN,
     )
     assert (found.calls, found.examined, found.overlap) == (0, 0, Overlap())
 
@@ -163,7 +166,7 @@ def test_an_entry_of_no_list_does_nothing(name: str, store: AttemptStore) -> Non
 def brute_force(policy: Policy, entry: Entry, attempts: list[Attempt]) -> tuple[int, int, set[str]]:
     """Calls that become blocked, those that become allowed, and the numbers of both."""
     blocked, allowed, numbers = 0, 0, set()
-    added = replace(entry, managed=99)
+    added = structs.replace(entry, managed=99)
     more = replace(policy, index=policy.index.with_managed([added]))
     for attempt in attempts:
         call = call_of(attempt)
@@ -248,7 +251,7 @@ def test_an_entry_of_the_same_digits_that_wins_the_tie_is_an_exception() -> None
     ) == {"+33162"}
     policy = make_policy([BLACKLIST, PARTNERS], [NEW])
     assert met(policy, prefix("partners", "33162")).exceptions.total == 1  # the YAML's comes first
-    managed = make_policy([BLACKLIST, PARTNERS], [replace(NEW, managed=3)])
+    managed = make_policy([BLACKLIST, PARTNERS], [structs.replace(NEW, managed=3)])
     assert met(managed, prefix("partners", "33162")).exceptions.total == 0
     exact = [number("partners", "33162000001")]
     found = met(make_policy([BLACKLIST, PARTNERS], exact), number("blacklist", "33162000001"))
@@ -265,7 +268,7 @@ def test_entries_of_the_same_effect_below_are_redundant() -> None:
     entries = [
         number("nuisance", "33162000001"),
         prefix("blacklist", "331620"),
-        replace(prefix("blacklist", "331621"), managed=5),
+        structs.replace(prefix("blacklist", "331621"), managed=5),
         prefix("partners", "3316255"),
         prefix("nuisance", "33162551"),
         prefix("nuisance", "33"),
@@ -301,7 +304,7 @@ def test_an_entry_that_ends_makes_only_what_ends_before_it_redundant() -> None:
         prefix("blacklist", "331621", expires=int(NOON) + 300),
         prefix("blacklist", "331622"),
     ]
-    ending = replace(NEW, expires=int(NOON) + 200)
+    ending = structs.replace(NEW, expires=int(NOON) + 200)
     assert texts(met(make_policy([BLACKLIST], entries), ending).redundant.entries) == {"+331620"}
 
 
@@ -324,7 +327,7 @@ def test_many_are_counted_and_some_are_given() -> None:
 @given(data=st.data())
 def test_without_what_is_redundant_every_call_gets_the_same_answer(data: st.DataObject) -> None:
     policy, _ = data.draw(generated_policy())
-    entry = replace(data.draw(new_entry(policy)), managed=99)
+    entry = structs.replace(data.draw(new_entry(policy)), managed=99)
     call = data.draw(CALLS)
     index = policy.index.with_managed([entry])
     gone = overlap(entry, replace(policy, index=index), call.at).redundant.entries

@@ -123,6 +123,22 @@ bench-growth: $(VENV)/.dev bench/.venv/.done ## how cost grows with entries and 
 	@$(PY) -m bench.growth $(if $(QUICK),--quick)
 	@bench/.venv/bin/python -P bench/charts.py
 
+# What looks at our dependencies has an environment of its own. Neither is a part of make test.
+.PHONY: audit sbom
+.cache/audit/.done: deploy/audit/requirements.txt | $(PY)
+	@$(PY) -m venv --clear .cache/audit
+	@.cache/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+audit: .cache/audit/.done ## ask PyPI whether a locked dependency is known to be vulnerable
+	@deploy/audit/audit.sh .cache/audit/bin/pip-audit requirements.lock
+
+sbom: .cache/audit/.done ## write what we depend on to dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@PYTHONWARNINGS=ignore .cache/audit/bin/cyclonedx-py requirements --output-reproducible \
+	  --pyproject pyproject.toml --of JSON -o dist/sbom.json requirements.lock
+	@echo dist/sbom.json
+
 # Each part has the bound of every test; the whole has this one.
 soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
 	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)

@@ -43,6 +43,6 @@ def test_the_top_level_is_what_it_was_meant_to_be() -> None:
         *("gateway", "config", "dialplan", "tests", "docs", "bench", "deploy"),
         *("state", "dist", "build"),
         *("docker-compose.yml", "pyproject.toml", "README.md", "Makefile", "LICENSE"),
-        *("CHANGELOG.md", "requirements.lock", "requirements-dev.lock"),
+        *("CHANGELOG.md", "SECURITY.md", "requirements.lock", "requirements-dev.lock"),
     }
     assert {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} <= meant

@@ -26,6 +26,7 @@ LONG = 60
 ROOT = Path(__file__).parents[2]
 POLICY = "numbering: {region: FR}\nlists: {nuisance: {action: block, prefixes: [+33162]}}\n"
 SETTINGS = """\
+workers: {workers}
 agi: {{listen: "127.0.0.1:0", deadline: 30s}}
 esl: {{listen: "127.0.0.1:0", deadline: 30s}}
 http: {{listen: {http}}}
@@ -47,6 +48,7 @@ class Served:
         durability: str = "process",
         segment_size: str = "16MiB",
         http: bool = False,
+        workers: int = 1,
     ) -> None:
         self.root = root
         self.state = state or root / "state"
@@ -60,6 +62,7 @@ class Served:
                 state=self.state,
                 durability=durability,
                 segment_size=segment_size,
+                workers=workers,
             )
         )
         self.agi = self.esl = self.http = 0

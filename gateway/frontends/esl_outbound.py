@@ -45,7 +45,7 @@ class _Session(Session):
 
     def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
         super().__init__(frontend, owner, fd, peer, due)
-        self._reader = EslReader(max_block=MAX_CHANNEL)
+        self._reader = EslReader(max_block=MAX_CHANNEL, fields=freeswitch.FIELDS)
         self._channel: Headers | None = None
         self._undecided = False
         self._why_hostile = ""

@@ -30,7 +30,7 @@ from gateway.pbx.answer import ending
 from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl import Fields, Headers
 from gateway.protocols.esl_command import multiset
 
 PBX: Final = "freeswitch"
@@ -62,6 +62,21 @@ are FreeSWITCH's own numbers, not Q.850's."""
 OTHER_CAUSE: Final = 21
 """Every other status: mod_sofia sends 603 for it."""
 
+FIELDS: Final = Fields(
+    *("Content-Type", "Content-Length", "Reply-Text", "Channel-State", "Socket-Mode"),
+    *("Unique-ID", "Other-Leg-Unique-ID", "Channel-Call-UUID", "Caller-Privacy-Hide-Number"),
+    *("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number"),
+    *("variable_socket_path", "variable_socket_resume", "variable_sip_gateway_name"),
+    *("variable_sip_verstat", "variable_sip_verstat_detailed", "variable_sip_identity"),
+    *(
+        f"variable_callgate_{name}"
+        for name in (
+            *("direction", "trunk", "campaign", "extension", "caller", "callee", "key"),
+            *("linked", "report"),
+        )
+    ),
+)
+"""Every header that is read of a channel, and of the replies to what it is told."""
 _EMPTY: Final = "_undef_"
 """What stands for an empty value on the wire (switch_event_serialize)."""
 _NOBODY: Final = "0000000000"
@@ -242,8 +257,10 @@ def _value(channel: Headers, name: str) -> str:
 
 
 def _fact(channel: Headers, name: str) -> str:
-    value = _value(channel, name)
-    if _unreadable(value):
+    value = channel.get(name)
+    if not value or value == _EMPTY:
+        return ""
+    if not (value.isascii() and value.isprintable()) and _unreadable(value):
         raise Bad(f"a control character or a bad escape in {name}")
     return value
 

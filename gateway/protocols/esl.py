@@ -6,15 +6,18 @@ A message is a block of ``Name: value`` lines, a blank line, and as many bytes o
 Rule 1: a block is split into lines before anything is decoded. Values are URL-encoded, so that a
 caller's ``%0A`` stays inside its value; a codec that decodes first lets it forge headers.
 Rule 2: a value is decoded when somebody reads it: decoding the 130 headers of a channel costs
-several times the whole rest of a call. They are cut into names and values once, at the first look:
-33 us, where searching the block for each of the two dozen that a call is read from took 50.
-Rule 3: every buffer is bounded, and the messages depend on the bytes alone, never on their cuts.
+several times the whole rest of a call.
+Rule 3: of a channel only the few headers are picked out that a call is read from (``Fields``), all
+in one pass: 14 us, where cutting the block into all its names and values takes 33 and a search for
+one after the other 50. Whoever asks for another header gets it, from a second look at the whole.
+Rule 4: every buffer is bounded, and the messages depend on the bytes alone, never on their cuts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -31,6 +34,7 @@ API_RESPONSE: Final = "api/response"
 AUTH_REQUEST: Final = "auth/request"
 DISCONNECT: Final = "text/disconnect-notice"
 REJECTED: Final = "text/rude-rejection"
+_CHANNEL: Final = b"Event-Name: CHANNEL_DATA"
 
 
 class Event(Protocol):
@@ -41,24 +45,54 @@ class Event(Protocol):
         ...
 
 
+class Fields:
+    """Names of headers that are read together."""
+
+    __slots__ = ("find", "names")
+
+    def __init__(self, *names: str) -> None:
+        self.names: Final = frozenset(name.encode() for name in names)
+        self.find: Final = re.compile(f"\n({_any_of(names)}): (.*)".encode()).findall
+        """Their lines in a block that a newline precedes, as pairs of name and value."""
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """An expression for any of these words, which looks at each letter once."""
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[:1], []).append(word[1:])
+    ways = [re.escape(first) + _any_of(rest) for first, rest in rests.items() if first]
+    return f"(?:{'|'.join(ways)}){'?' if '' in rests else ''}" if ways else ""
+
+
 class Headers:
     """One block of header lines; nothing of it is decoded until it is read."""
 
-    __slots__ = ("_block", "_values")
+    __slots__ = ("_block", "_fields", "_values")
 
-    def __init__(self, block: bytes) -> None:
+    def __init__(self, block: bytes, fields: Fields | None = None) -> None:
         self._block = block
+        self._fields = fields
         self._values: dict[bytes, bytes] | None = None
 
     def raw(self, name: str) -> bytes | None:
         """The first header of that name as it came; None when there is none."""
-        values = self._values
+        values, key = self._values, name.encode()
         if values is None:
-            # The last to be put in stays, and of two headers the first is to count.
-            lines = [line.partition(b": ") for line in reversed(self._block.split(b"\n"))]
-            values = {key: value for key, separator, value in lines if separator}
-            self._values = values
-        return values.get(name.encode())
+            values = self._values = self._cut()
+        value = values.get(key)
+        if value is None and self._fields is not None and key not in self._fields.names:
+            self._fields = None
+            self._values = self._cut()
+            value = self._values.get(key)
+        return value
+
+    def _cut(self) -> dict[bytes, bytes]:
+        # The last to be put in stays, and of two headers the first is to count.
+        if self._fields is not None:
+            return dict(reversed(self._fields.find(b"\n" + self._block)))
+        lines = [line.partition(b": ") for line in reversed(self._block.split(b"\n"))]
+        return {key: value for key, separator, value in lines if separator}
 
     def get(self, name: str, default: str = "") -> str:
         """The first header of that name, decoded."""
@@ -68,7 +102,7 @@ class Headers:
     @property
     def is_channel(self) -> bool:
         """Whether this is the answer to ``connect``: the data of a channel."""
-        return self._block.split(b"\n", 1)[0] == b"Event-Name: CHANNEL_DATA"
+        return self._block.startswith(_CHANNEL + b"\n") or self._block == _CHANNEL
 
     def __contains__(self, name: str) -> bool:
         return self.raw(name) is not None
@@ -84,7 +118,11 @@ class Headers:
 def decode(value: bytes) -> str:
     """A header's value; bytes that are not UTF-8 become replacement characters."""
     text = value.decode("utf-8", "replace")
-    return unquote(text, errors="replace") if "%" in text else text
+    if "%" in text:
+        text = text.replace("%2B", "+")  # the one escape of nearly every number
+        if "%" in text:
+            return unquote(text, errors="replace")
+    return text
 
 
 class Message(Headers):
@@ -92,8 +130,8 @@ class Message(Headers):
 
     __slots__ = ("body", "content_type")
 
-    def __init__(self, block: bytes, body: bytes = b"") -> None:
-        super().__init__(block)
+    def __init__(self, block: bytes, body: bytes = b"", fields: Fields | None = None) -> None:
+        super().__init__(block, fields)
         self.body = body
         self.content_type = self.get("Content-Type")
 
@@ -164,12 +202,22 @@ _EVENTS: Final = {
 
 
 class EslReader:
-    """Cuts a stream into messages. Feed it with ``receive``; ``next_message`` until None."""
+    """Cuts a stream into messages. Feed it with ``receive``; ``next_message`` until None.
 
-    __slots__ = ("_body_size", "_buffer", "_max_body", "_message")
+    ``fields`` are the headers that will be read of them, if that is known.
+    """
 
-    def __init__(self, *, max_block: int = MAX_BLOCK, max_body: int = MAX_BODY) -> None:
+    __slots__ = ("_body_size", "_buffer", "_fields", "_max_body", "_message")
+
+    def __init__(
+        self,
+        *,
+        max_block: int = MAX_BLOCK,
+        max_body: int = MAX_BODY,
+        fields: Fields | None = None,
+    ) -> None:
         self._max_body = max_body
+        self._fields = fields
         self._buffer = Buffer(max_block)
         self._message: Message | None = None  # whose headers are here, and not yet its body
         self._body_size = 0
@@ -208,7 +256,7 @@ class EslReader:
         block = self._buffer.take(b"\n\n")
         if block is None:
             return None
-        self._message = message = Message(block)
+        self._message = message = Message(block, fields=self._fields)
         self._body_size = self._length(message)
         return message
 

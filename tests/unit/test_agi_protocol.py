@@ -404,3 +404,97 @@ def test_replies_do_not_depend_on_how_they_are_cut(lines: list[bytes]) -> None:
         return found
 
     assert read(1) == read(100_000)
+
+
+def careful(data: bytes) -> list[object]:
+    """The events of a session whose bytes never come in one read."""
+    return outcome(pieces(data, max(1, len(data) - 1)))
+
+
+def at_once(data: bytes) -> list[object]:
+    """The same session, whose bytes come in one read."""
+    server, found = AgiServer(), list[object]()
+    try:
+        event = server.read(data)
+        while event is not NEED_DATA:
+            found.append(event)
+            event = server.next_event()
+    except RemoteProtocolError as error:
+        found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(VECTORS.glob("*.bin")), ids=lambda file: file.stem)
+def test_a_capture_in_one_read_gives_the_events_of_the_careful_way(file: Path) -> None:
+    data = file.read_bytes()
+    assert at_once(data) == careful(data) or len(data) < 2
+
+
+CHANGES = st.sampled_from(
+    [
+        *(b"\n", b"\r", b"\0", b"\xff", b"/", b"://", b" ", b": ", b"\xc3\xa9", b"agi_arg_1: x\n"),
+        *(b"h", b"agi_network: yes\n", b"HANGUP\n", b"200 result=1\n", b"x" * agi.MAX_ENVIRONMENT),
+        *(line + b"\n" for line in ENVIRONMENT.split(b"\n")),
+    ]
+)
+
+
+@given(st.data())
+def test_an_environment_in_one_read_gives_the_events_of_the_careful_way(
+    data: st.DataObject,
+) -> None:
+    text = ENVIRONMENT
+    for _ in range(data.draw(st.integers(0, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.sampled_from([start, start + 1, start + 7, text.find(b"\n", start) + 1]))
+        text = text[:start] + data.draw(CHANGES | st.just(b"")) + text[max(start, end) :]
+    assert at_once(text) == careful(text)
+
+
+@pytest.mark.parametrize("length", [agi.MAX_ENVIRONMENT - 1, agi.MAX_ENVIRONMENT, 16 * 1024 + 1])
+def test_the_bound_of_an_environment_is_the_same_in_one_read(length: int) -> None:
+    text = ENVIRONMENT.replace(b"agi_dnid: ", b"agi_dnid: " + b"1" * (length - len(ENVIRONMENT)))
+    assert len(text) == length
+    assert at_once(text) == careful(text)
+
+
+def test_an_honest_environment_is_kept_nowhere() -> None:
+    """The short way is the way that it takes: nothing of it waits in a buffer."""
+    server = AgiServer()
+    assert isinstance(server.read(ENVIRONMENT), Request)
+    assert server._buffer is agi._NOTHING
+    assert not len(agi._NOTHING)
+
+
+SAID = (b"200 result=0\n", b"200 result=1\n", b"200 result=-2\n", b"200 result=10\n")
+
+
+@given(
+    st.lists(
+        st.sampled_from([*SAID, b"HANGUP\n", b"200 result=1", b"\n", b"520-x\n", b"x"]),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_a_reply_in_one_read_gives_the_events_of_the_careful_way(
+    reads: list[bytes], whole: bool
+) -> None:
+    found = []
+    for short in (True, False):
+        server, said = AgiServer(), list[object]()
+        if whole:
+            server.read(ENVIRONMENT)
+        else:
+            events(ENVIRONMENT, server=server)
+        server.command({"A": "1"})
+        try:
+            for data in reads:
+                if short:
+                    said.append(server.read(data))
+                else:
+                    server.receive(data)
+                said += drain(server)
+        except RemoteProtocolError as error:
+            said.append(type(error))
+        found.append([event for event in said if event is not NEED_DATA])
+    assert found[0] == found[1]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import LocalProtocolError, Malformed, RemoteProtocolError, TooLong
-from gateway.pbx.freeswitch import read_request
+from gateway.pbx.freeswitch import FIELDS, read_request
 from gateway.pbx.request import ScreenRequest
 from gateway.protocols import esl, esl_command
-from gateway.protocols.esl import EslReader, Headers, Message, decode
+from gateway.protocols.esl import EslReader, Fields, Headers, Message, decode
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "esl"
 FILES = sorted(VECTORS.glob("*.bin"))
@@ -262,3 +262,59 @@ def test_an_empty_command_or_variable_never_leaves() -> None:
         esl_command.multiset({})
     with pytest.raises(LocalProtocolError):
         esl_command.multiset({"a b": "x"})
+
+
+PICKED = ("A", "AB", "ABC", "B-c", "variable_a.b", "Ä")
+BLOCKS = st.lists(
+    st.tuples(st.sampled_from([*PICKED, "", "a", "ABCD", " A"]), st.sampled_from([": ", ":", ""]))
+    .map("".join)
+    .flatmap(lambda start: st.text(max_size=8).map(start.__add__))
+    .map(str.encode)
+    | st.binary(max_size=12)
+)
+
+
+@given(BLOCKS.map(b"\n".join), st.lists(st.sampled_from(PICKED), min_size=1))
+def test_headers_that_are_picked_out_are_those_of_the_whole_block(
+    block: bytes, picked: list[str]
+) -> None:
+    fields = Fields(*picked)
+    for order in (PICKED, PICKED[::-1]):
+        some, whole = Headers(block, fields), Headers(block)
+        assert [some.raw(name) for name in order] == [whole.raw(name) for name in order]
+        assert list(some.items()) == list(whole.items())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_fields_of_a_call_are_those_of_the_whole_capture(file: Path) -> None:
+    for message in messages(file.read_bytes(), 4096):
+        block = "\n".join(f"{name}: {quote(value)}" for name, value in message.items()).encode()
+        some, whole = Headers(block, FIELDS), Headers(block)
+        for name in sorted(FIELDS.names):
+            assert some.raw(name.decode()) == whole.raw(name.decode())
+
+
+class Watched(Headers):
+    """Remembers which headers were asked for."""
+
+    asked: set[bytes]
+
+    def raw(self, name: str) -> bytes | None:
+        self.asked.add(name.encode())
+        return super().raw(name)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_call_is_read_from_a_header_that_is_not_picked_out(file: Path) -> None:
+    for message in messages(file.read_bytes(), 4096):
+        block = "\n".join(f"{name}: {quote(value)}" for name, value in message.items()).encode()
+        for more in (b"", b"\nvariable_callgate_direction: inbound", b"\nChannel-State: CS_NONE"):
+            channel = Watched(more.lstrip() + b"\n" + block)
+            channel.asked = set()
+            read_request(channel, at=0.0)
+            assert channel.asked <= FIELDS.names
+
+
+@given(st.text() | st.text("%2Bbc+F0", max_size=12))
+def test_a_value_is_decoded_as_the_library_does_it(text: str) -> None:
+    assert decode(text.encode()) == unquote(text, errors="replace")

@@ -16,6 +16,7 @@ from gateway.pbx.asterisk import (
     EntryRequest,
     ProbeRequest,
     answer,
+    command,
     read_request,
     refused,
     screen_path,
@@ -315,3 +316,51 @@ def test_clean_drops_what_would_run_on_a_pbx() -> None:
 
 def test_a_star_code_is_answered_with_its_status() -> None:
     assert status("added") == {variables.STATUS: "added"}
+
+
+TEXTS = st.text(max_size=90) | st.from_regex(r"[A-Za-z0-9+._ -]{0,90}", fullmatch=True)
+
+
+@given(
+    action=st.sampled_from(Action),
+    reason=st.sampled_from(Reason),
+    response=st.sampled_from([0, 200, 403, 407, 603, 699, 700]),
+    name=TEXTS,
+    entry=TEXTS,
+    number=TEXTS,
+    attempt_id=TEXTS,
+)
+def test_a_command_is_what_mset_makes_of_the_answer(
+    action: Action,
+    reason: Reason,
+    response: int,
+    name: str,
+    entry: str,
+    number: str,
+    attempt_id: str,
+) -> None:
+    verdict = Verdict(
+        action=action,
+        reason=reason,
+        revision="r",
+        list=name,
+        entry=entry,
+        response=response,
+        number=number,
+    )
+    assert command(verdict, attempt_id) == mset(answer(verdict, attempt_id))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["%2B", "%", "2B", "%25", "+", "é", "%C3%A9", "\x7f", "1", "/", "\xad"])
+    )
+)
+def test_the_escape_of_a_plus_is_decoded_as_every_other_one(parts: list[str]) -> None:
+    """``%2b`` says the same as ``%2B``, and does not take the short way."""
+    tail = "".join(parts)
+    path = f"screen/inbound/t5/-/%2B1/{tail}/allowed/name=%2B"
+    assert read_request(path, at=AT) == read_request(path.replace("%2B", "%2b"), at=AT) or (
+        isinstance(read_request(path, at=AT), Refused)
+        and isinstance(read_request(path.replace("%2B", "%2b"), at=AT), Refused)
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.calls import Call, Direction, Presentation
 from gateway.pbx import variables
 from gateway.pbx.asterisk import answer as asterisk_answer
-from gateway.pbx.freeswitch import CAUSES, answer, read_request, refused
+from gateway.pbx.freeswitch import CAUSES, answer, command, read_request, refused
 from gateway.pbx.request import Refused, ScreenRequest, has_control
 from gateway.policy.model import Action, Reason, Verdict
 from gateway.protocols.esl import EslReader, Headers, Message
@@ -386,3 +386,31 @@ def test_a_list_that_asks_for_603_plus_gets_it_on_freeswitch_alone() -> None:
     assert answer(verdict, "a")[variables.RESPONSE] == "603+"
     assert asterisk_answer(verdict, "a")[variables.RESPONSE] == "603"
     assert multiset(answer(verdict, "a"))
+
+
+TEXTS = st.text(max_size=90) | st.from_regex(r"[A-Za-z0-9+._ -]{0,90}", fullmatch=True)
+
+
+@given(
+    verdict=st.builds(
+        Verdict,
+        action=st.sampled_from(Action),
+        reason=st.sampled_from(Reason),
+        revision=st.just("r"),
+        list=TEXTS,
+        entry=TEXTS,
+        response=st.sampled_from([0, 200, 403, 407, 603, 699, 700]),
+        network_blocked=st.booleans(),
+        number=TEXTS,
+    ),
+    attempt_id=TEXTS,
+    leg=st.booleans(),
+)
+def test_a_command_is_what_multiset_makes_of_the_answer(
+    verdict: Verdict, attempt_id: str, leg: bool
+) -> None:
+    assume(verdict.blocked or not verdict.network_blocked)
+    told = answer(verdict, attempt_id)
+    if leg and verdict.action is Action.ALLOW and verdict.number:
+        told[variables.FOR] = told[variables.NUMBER]
+    assert command(verdict, attempt_id, leg=leg) == multiset(told)

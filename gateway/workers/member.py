@@ -144,7 +144,10 @@ class Member:
     async def _start(
         self, options: Mapping[str, Any], files: Sequence[int]
     ) -> asyncio.subprocess.Process:
-        """In a session of its own: a Ctrl-C meant for us must not end it before we say so."""
+        """In a session of its own: a Ctrl-C meant for us must not end it before we say so.
+
+        Who reads our standard output sees its end with ours, whatever becomes of the workers.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             told = Options(
@@ -158,6 +161,7 @@ class Member:
                     *(sys.executable, "-P", "-m", "gateway.workers"),
                     msgspec.json.encode(told).decode(),
                     stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
                     env=child_environment(),
                     pass_fds=(theirs.fileno(), self._page.descriptor, *files),
                     start_new_session=True,

@@ -28,7 +28,12 @@ ROOM = 2**20
 LAST = 1.0
 """Seconds that the last lines have to be read when the program ends."""
 
-_NUMBER = re.compile(r"(?<![\w.:-])\+?\d{7,15}(?![\w:-])")
+_NUMBER = re.compile(
+    r"(?<![\w.:+-])\+?\d{7,24}(?![\w:-])"  # by itself: no part of a time, an address or an id
+    r"|(?<![0-9a-z])\+\d{7,24}(?!\d)"  # behind a plus that parts no revision
+    r"|(?:(?<=sip:)|(?<=sips:)|(?<=tel:)|(?<=%2b)|(?<=/))\d{7,24}(?!\d)",  # in a URI or channel
+    re.IGNORECASE,
+)
 _SHOWN = 3
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

@@ -24,6 +24,7 @@ SECRETS = {
     "CALLGATE_FREESWITCH_PASSWORD": "fs-8796a5b4",
     "CALLGATE_ASTERISK_SECRET": "ast-c3d2e1f0",
 }
+LOUD_AND_MASKED = "level: debug, mask: true"
 LOUD = """
 log: {level: debug}
 guards:
@@ -130,3 +131,19 @@ async def test_no_secret_is_in_a_log_or_in_the_list_of_processes(gateway: HttpGa
         assert secret not in status
         assert secret.encode() not in listed
         assert secret.encode() not in kept
+
+
+async def test_no_number_is_in_a_log_that_masks(gateway: HttpGateway) -> None:
+    gateway.stop()
+    (gateway.config.parent.parent / "output").unlink()  # the addresses in it are gone
+    gateway.config.write_text(gateway.config.read_text().replace("level: debug", LOUD_AND_MASKED))
+    gateway.start()
+    await lived(gateway)
+    key = SECRETS["CALLGATE_AGI_SECRET"]
+    refused = f"entry/unblock/%2B33612999001/by=0612999001/key={key}"
+    for path in (refused, "screen/inbound/carrier/%0A33612345678/x", "nowhere/+33612345678"):
+        await agi_call("127.0.0.1", gateway.port, path)
+    gateway.stop()
+    assert "of extension *******001 was refused: +********001 is absent" in gateway.output
+    for digits in ("12345678", "98765432", "612999"):
+        assert digits not in gateway.output

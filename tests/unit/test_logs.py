@@ -80,7 +80,33 @@ def test_numbers_are_masked_when_asked(format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["127.0.0.1:4573", "2026-11-22T16:11:36", "revision 0123abcdef01+17", "603", "1234567a"]
+    "text",
+    [
+        "0612345678",
+        "'0612345678'",
+        "caller=0612345678,",
+        "sip:0612345678@192.0.2.1",
+        "SIP:+33612345678@192.0.2.1",
+        "tel:+33612345678;x",
+        "PJSIP/0612345678-00000001",
+        "agi://192.0.2.1/inbound/carrier/%2B33612345678/x",
+        "00000000033612345678",
+        "x-+33612345678-y",
+    ],
+)
+def test_a_number_is_masked_wherever_a_pbx_writes_it(text: str) -> None:
+    assert "612345" not in masked(text)
+    assert "678" in masked(text)
+    assert masked(masked(text)) == masked(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("127.0.0.1:4573", "2026-11-22T16:11:36", "revision 0123abcdef01+17", "603", "1234567a"),
+        *("revision 0123abcdef01+1234567", "0mws1vlop-0towwdvvrvey-0-005u"),
+        "550e8400-e29b-41d4-a716-446655440000",
+    ],
 )
 def test_what_is_no_phone_number_stays_readable(text: str) -> None:
     assert masked(text) == text

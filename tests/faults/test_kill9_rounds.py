@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.figures import measured
 from tests.support.load import Load, ingest, lost, right, stored
 from tests.support.served import Served, served
 from tests.support.soak import quick_and
 
 ROUNDS = 5
-"""Of each kind in one part; ten parts are 50."""
+"""Of each kind in a long part; ten of them are 50."""
+QUICK = 3
 CALLERS = 6
 
 
@@ -38,11 +40,11 @@ ENDS: list[Callable[[Served], Awaitable[None]]] = [kill_ingester, kill_all, kill
 async def test_what_callers_read_outlives_every_kill_and_restart_and_is_stored_once(
     seed: int,
 ) -> None:
-    chance = random.Random(seed)
+    chance, rounds = random.Random(seed), ROUNDS if seed else QUICK
     async with served() as gateway:
         load = Load(gateway, callers=CALLERS, seed=seed)
         async with load.running():
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 for end in ENDS:
                     await load.answered(chance.choice([1, 5, 40]))
                     await asyncio.sleep(chance.random() / 50)
@@ -51,11 +53,12 @@ async def test_what_callers_read_outlives_every_kill_and_restart_and_is_stored_o
         await gateway.stop()
         await asyncio.to_thread(ingest, gateway.state)
         found = stored(gateway.state)
+        measured("kills", kills=rounds * len(ENDS), answered=len(load.answers), stored=len(found))
         assert right(load.answers)
         assert len({answer.id for answer in load.answers}) == len(load.answers)
         assert lost(load.answers, found) == []
         # What nobody read: at most what each caller was waiting for at each of the kills of all.
-        assert len(found) - len(load.answers) <= CALLERS * ROUNDS
+        assert len(found) - len(load.answers) <= CALLERS * rounds
 
 
 async def test_a_stop_answers_every_call_that_it_took() -> None:

@@ -6,6 +6,7 @@ what the journal could not take is counted, line by line.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
 import signal
@@ -63,7 +64,7 @@ async def test_a_store_that_another_process_locks_is_caught_up(gateway: Served) 
     async with load.running():
         await load.answered(50)
         await until_stored(gateway.state, load.answers[:1])
-        other = sqlite3.connect(gateway.state / "attempts.db", isolation_level=None)
+        other = sqlite3.connect(gateway.state / "attempts.db", isolation_level=None, timeout=60)
         other.execute("BEGIN EXCLUSIVE")
         await load.answered(50)
     await gateway.until(lambda status: "locked" in status["ingester"]["degraded"])
@@ -117,9 +118,17 @@ def emptied(file: Path) -> None:
     os.truncate(file, 0)
 
 
+async def at_rest(gateway: Served, load: Load) -> None:
+    """All is stored, deliveries too: nothing more is written, which could hide the damage."""
+    await until_stored(gateway.state, load.answers)
+    async with asyncio.timeout(60):
+        while any(one.delivery == "pending" for one in attempts(gateway.state).values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
 def whole(path: Path) -> None:
     """Have all that is in the write-ahead log in the file itself, so that damage to it counts."""
-    db = sqlite3.connect(path)
+    db = sqlite3.connect(path, timeout=60)
     assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     db.close()
 
@@ -132,7 +141,7 @@ async def test_a_store_that_is_damaged_under_the_gateway_is_set_aside_and_made_a
     load = Load(gateway, callers=CALLERS)
     async with load.running():
         await load.answered(400)
-    await until_stored(gateway.state, load.answers)
+    await at_rest(gateway, load)
     assert list((gateway.state / "journal/archive").glob("*.gz")), "what is archived counts too"
     whole(path)
     damage(path)
@@ -150,7 +159,7 @@ async def test_a_log_of_the_store_that_is_garbage_loses_nothing(gateway: Served)
     load = Load(gateway, callers=CALLERS)
     async with load.running():
         await load.answered(400)
-    await until_stored(gateway.state, load.answers)
+    await at_rest(gateway, load)
     log = gateway.state / "attempts.db-wal"
     log.write_bytes(os.urandom(log.stat().st_size))
     with suppress(StoreError):

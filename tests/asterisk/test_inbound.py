@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from tests.asterisk.conftest import Place
@@ -126,6 +128,16 @@ def test_punctuation_in_a_number_changes_nothing(screen: Place, user: str) -> No
     assert placed.attempt.direction == "inbound"
     assert placed.attempt.callee_e164 == DID
     assert placed.attempt.reason != "hostile"
+
+
+@pytest.mark.parametrize(
+    "dialled",
+    ["+331(4", "+331)4", "+331'(4)", "+331%3F4%3A5", "+331%2C4", "+331%22%5C4", "+331%7B%24%5B4"],
+)
+def test_a_called_number_full_of_signs_is_told_as_it_was_dialled(
+    screen: Place, dialled: str
+) -> None:
+    assert screen("carrier", dialled, "+33612999001").attempt.callee == unquote(dialled)
 
 
 def test_a_name_in_any_encoding_is_only_recorded(screen: Place) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from gateway.entries import Asked
+from gateway.pbx.asterisk import screen_path
+from tests.fakes.asterisk import agi_call
 from tests.support.figures import measured
 from tests.support.load import Answer, Load, ingest, lost, right, stored, until_stored
 from tests.support.mounts import Disk, disk
@@ -24,6 +26,9 @@ from tests.support.served import Served, short_folder
 from tests.support.soak import quick_and
 
 CUTS = 3
+RELOADS = 2
+GOOD = "numbering: {region: FR}\nlists: {nuisance: {action: block, prefixes: [%s]}}\n"
+BLOCKS = ("+33611", "+33162")
 CALLERS = 6
 
 
@@ -107,5 +112,38 @@ async def test_with_durability_process_what_the_store_had_is_not_lost(
             missing = lost(before, found)
             seconds = at - min((answer.at for answer in missing), default=at)
             measured("process", answered=len(before), lost=len(missing), seconds=seconds)
+        finally:
+            await gateway.close()
+
+
+async def verdict(gateway: Served, caller: str) -> str:
+    path = screen_path("inbound", "", "", caller, "+33140000000")
+    variables, _ = await agi_call("127.0.0.1", gateway.agi, path)
+    return variables["CALLGATE_VERDICT"]
+
+
+@pytest.mark.parametrize("seed", quick_and(5))
+async def test_a_cut_in_the_middle_of_a_reload_leaves_a_whole_last_good_policy(
+    seed: int, folder: Path
+) -> None:
+    """The YAML is broken when it starts again: it runs what it ran before, or was loading."""
+    chance = random.Random(seed)
+    with disk(folder) as power:
+        gateway = Served(folder, state=power.path / "state")
+        try:
+            await gateway.start()
+            for cut in range(RELOADS):
+                gateway.policy.write_text(GOOD % BLOCKS[cut % 2])
+                reload = asyncio.create_task(asyncio.to_thread(gateway.client.reload))
+                await asyncio.sleep(chance.random() / 2)
+                power.cut()
+                await cut_and_mount(gateway, power)
+                await asyncio.gather(reload, return_exceptions=True)
+                gateway.policy.write_text("surprise: 1\n")
+                await gateway.start()
+                status = await gateway.status()
+                assert "the last good one runs" in status["policy"]["degraded"]
+                verdicts = [await verdict(gateway, f"{prefix}000000") for prefix in BLOCKS]
+                assert sorted(verdicts) == ["allow", "block"]
         finally:
             await gateway.close()

@@ -40,8 +40,9 @@ FROM attempts WHERE seq > ? GROUP BY 1, 2, 3, 4, 5, 6, 7
 ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 _DELIVER = """
-UPDATE attempts SET delivery = deliveries.delivery FROM deliveries
-WHERE attempts.id = deliveries.id
+UPDATE attempts
+SET delivery = (SELECT delivery FROM deliveries WHERE deliveries.id = attempts.id)
+WHERE id IN (SELECT id FROM deliveries)
 """
 _SEQ = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'attempts'"
 _AT = query.FIELDS.index("at")

@@ -230,6 +230,21 @@ def test_every_search_is_led_by_its_index(
         assert len(sorts) == (3 if "prefix" in asked else 1)
 
 
+def test_what_is_added_costs_the_same_however_much_is_there(store: AttemptStore) -> None:
+    store.add([make_attempt("a")], [DeliveryLine("sent", "b", NOON)], Progress("s", 10))
+    said: list[str] = []
+    store._db.set_trace_callback(said.append)
+    store.add(
+        [make_attempt("b")], [DeliveryLine("lost", each, NOON) for each in "ac"], Progress("s", 20)
+    )
+    store._db.set_trace_callback(None)
+    written = [sql for sql in said if sql.split()[0] in ("INSERT", "UPDATE", "DELETE")]
+    assert any("UPDATE attempts" in sql for sql in written)
+    for sql in written:
+        plan = store._db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        assert not [row[3] for row in plan if row[3].startswith("SCAN attempts")], sql
+
+
 def test_the_table_has_the_fields_of_the_record(store: AttemptStore) -> None:
     columns = [row[1] for row in store._db.execute("PRAGMA table_info(attempts)")]
     assert columns == ["seq", *Attempt.__struct_fields__]

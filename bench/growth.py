@@ -131,7 +131,7 @@ def _with_entries(entries: int, calls: int, rounds: int) -> Row:
         row |= latencies(here.load.run(here.port, calls, rate=RATE))
         row |= {"rss": here.memory("Rss"), "pss": here.memory("Pss")}
         row |= _reloading(here)
-    print(row)
+    print(row, flush=True)
     return row
 
 
@@ -164,16 +164,17 @@ def by_connections(quick: bool) -> list[Row]:
     with site(1_000_000) as here:
         for count in CONNECTIONS:
             calls = max(2_000 if quick else 10_000, 3 * count)
-            ramp = count / 5_000
-            runs = here.cost(calls, 1 if quick else 3, connections=count, ramp=ramp)
+            ramp = count / 2_500
+            runs = here.cost(calls, 1 if quick else 3, connections=count, ramp=ramp, strict=False)
             row: Row = {"connections": count}
             row["cpu"] = statistics.median(run.cpu for run in runs)
             for key in ("p50", "p99", "p999"):
                 row[key] = statistics.median(run.load[key] / 1e3 for run in runs)
             row["rate"] = statistics.median(calls / run.load["seconds"] for run in runs)
+            row["failed"] = sum(run.load["failures"] for run in runs) / len(runs) / calls
             row["rss"] = here.memory("Rss")
             rows.append(row)
-            print(row)
+            print(row, flush=True)
     return rows
 
 
@@ -192,7 +193,7 @@ def ingested(quick: bool) -> list[Row]:
             row: Row = {"stored": calls * (len(rows) + 1), "gateway": 1e6 / run.cpu}
             row |= {"ingested": calls / seconds, "by_cpu": calls / cpu}
             rows.append(row)
-            print(row)
+            print(row, flush=True)
     return rows
 
 

@@ -32,6 +32,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "p50": "p50, ms",
         "p99": "p99, ms",
         "p999": "p99.9, ms",
+        "failed": "failed",
         "rss": "RSS, MB",
     },
     "ingest": {

@@ -67,8 +67,6 @@ def _rewrite(path: Path, number: Spellings) -> None:
             for line, better in _lines(old, number):
                 packed.write(line if better is None else better)
         raw.flush()
-        if os.geteuid() == 0:
-            os.fchown(raw.fileno(), was.st_uid, was.st_gid)
         os.utime(raw.fileno(), ns=(was.st_mtime_ns, was.st_mtime_ns))
         os.fsync(raw.fileno())
     os.replace(fresh, path)

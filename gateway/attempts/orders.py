@@ -63,17 +63,13 @@ def place(state: Path, number: Spellings, *, at: float, who: str, source: str) -
     """Leave an order; it is on the disk when this returns. Raises OSError."""
     live = live_segments(state / "journal")
     order = Order(id=new_boot(), at=at, who=who, source=source, number=number, segments=live)
-    make_directory(state)
     folder = _folder(state)
-    if not folder.is_dir():
-        make_directory(folder)
-        _give(folder, state)
+    make_directory(folder)
     fresh = folder / f".{order.id}.new"
     with open(open_own(fresh, os.O_WRONLY | os.O_EXCL), "wb") as file:
         file.write(msgspec.json.encode(order))
         file.flush()
         os.fsync(file.fileno())
-    _give(fresh, state)
     fresh.replace(folder / f"{order.id}.json")
     sync_directory(folder)
     return order
@@ -101,7 +97,6 @@ def conclude(state: Path, order: Order, erased: Erased) -> None:
             file.write(b"\n" * torn + msgspec.json.encode(erased) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        _give(path, state)
         sync_directory(state)
     (_folder(state) / f"{order.id}.json").unlink(missing_ok=True)
     sync_directory(_folder(state))
@@ -128,10 +123,3 @@ def _folder(state: Path) -> Path:
 
 def _ends_well(descriptor: int) -> bool:
     return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) == b"\n"
-
-
-def _give(path: Path, state: Path) -> None:
-    """What root makes belongs to whom the state belongs: its gateway has to read it."""
-    if os.geteuid() == 0:
-        owner = state.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)

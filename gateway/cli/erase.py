@@ -6,8 +6,11 @@ gateway runs, this process where none does. Nothing here prints the number.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,14 +60,32 @@ def erase_command(
     policy, _ = configured(environment)
     sought = _read(number, policy)
     state = environment.settings.state_dir
-    found = _count(state, sought) if dry_run else _erase(environment, state, sought, wait)
-    told = _told(environment, policy, sought, found, dry_run=dry_run)
+    with _as_owner(state):
+        found = _count(state, sought) if dry_run else _erase(environment, state, sought, wait)
+        told = _told(environment, policy, sought, found, dry_run=dry_run)
     if as_json:
         print_json(told)
     else:
         _print(told)
     if told["pending"] or told["unreadable"] or told["aside"] or told["contacts"]:
         raise SystemExit(1)
+
+
+@contextmanager
+def _as_owner(state: Path) -> Iterator[None]:
+    """Root works as whom the state belongs to: that one has to read what is made here."""
+    owner = state.stat() if os.geteuid() == 0 and state.is_dir() else None
+    if owner is None or owner.st_uid == 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def _read(text: str, policy: Policy) -> Spellings:

@@ -66,7 +66,6 @@ def without(path: Path, number: Spellings) -> None:
     """
     with opened(path, MOST) as (file, _):
         source = Source(file)
-        owner = os.fstat(file.fileno())
         descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as fresh:
@@ -74,8 +73,6 @@ def without(path: Path, number: Spellings) -> None:
                 for _, row, has in _rows(source, number):
                     if not has:
                         fresh.write(source.outward(row.raw))
-                if os.geteuid() == 0:
-                    os.fchown(fresh.fileno(), owner.st_uid, owner.st_gid)
                 fresh.flush()
                 os.fsync(fresh.fileno())
             os.replace(name, path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.attempts.ingest import ingest_once
 from gateway.attempts.journal import Journal
+from gateway.attempts.move import Mover
 from gateway.attempts.orders import erasures, orders
 from gateway.attempts.store import AttemptStore
 from gateway.cli import main
@@ -180,3 +183,28 @@ def test_a_store_that_has_never_been_is_no_trouble(root: Path) -> None:
     assert "erased: 0 lines" in result.stdout
     assert not segments(root / "state/journal")
     assert ingest_once(root / "elsewhere/journal", AttemptStore(root / "other.db")) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.parametrize("made", [True, False])
+def test_what_root_makes_belongs_to_the_user_of_the_gateway(made: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="cg") as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        (root / "callgate.yaml").write_text("state: state\n")
+        (root / "policy.yaml").write_text("numbering: {region: FR}\ncampaigns: {autumn: {}}\n")
+        journal = Journal(root / "state/journal")
+        journal.append(make_attempt("1", caller="+33612345678", caller_e164="+33612345678"))
+        journal.close()
+        if made:
+            with closing(AttemptStore(root / "state/attempts.db")) as store:
+                Mover(root / "state/journal", store).run()
+            (root / "state/contacts").mkdir()
+            (root / "state/contacts/autumn.csv").write_text("number\n0612345678\n0698765432\n")
+        for path in (root / "state", *(root / "state").rglob("*")):
+            os.chown(path, 65534, 65534)
+        result = run(root, "+33612345678")
+        assert result.exit_code == 0, result.output
+        assert not holds(root / "state")
+        assert {path.lstat().st_uid for path in (root / "state").rglob("*")} == {65534}
+        assert os.geteuid() == 0

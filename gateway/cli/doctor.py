@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -104,19 +104,29 @@ def _check_gateway(examination: Examination) -> Iterator[Remark]:
     """Whether what runs is what is written."""
     try:
         gateway = examination.environment.gateway()
-        policy = gateway.status().get("policy", {}) if gateway else None
+        status = gateway.status() if gateway else None
     except GatewayError as error:
         yield warn("gateway", str(error), "run doctor as the user of the gateway, or as root")
         return
-    if policy is None:
+    if status is None:
         yield fail("gateway", "none is running with these settings", "start it: callgate serve")
-    elif policy.get("degraded"):
+        return
+    policy = status.get("policy", {})
+    if policy.get("degraded"):
         yield fail("gateway", str(policy["degraded"]), "callgate lint, then callgate reload")
     elif examination.loaded and policy.get("revision") != examination.loaded.policy.revision:
         running = policy.get("revision")
         yield warn("gateway", f"policy {running} runs, not the one on disk", "callgate reload")
     else:
         yield ok("gateway", f"runs policy {policy.get('revision')}")
+    if workers := status.get("workers"):
+        yield _workers(workers)
+
+
+def _workers(told: dict[str, Any]) -> Remark:
+    if told["degraded"]:
+        return fail("workers", told["degraded"], "the gateway's log says why")
+    return ok("workers", f"all {told['serving']} accept calls")
 
 
 def _check_http(examination: Examination) -> Iterator[Remark]:

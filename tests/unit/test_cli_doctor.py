@@ -44,11 +44,12 @@ def asterisk(tmp_path: Path, config: Path) -> Path:
 class Gateway:
     def __init__(self, policy: dict[str, Any] | None = None) -> None:
         self.policy = policy
+        self.more: dict[str, Any] = {}
 
     def status(self) -> dict[str, Any]:
         if self.policy is None:
             raise ControlError("permission denied")
-        return {"policy": self.policy}
+        return {"policy": self.policy, **self.more}
 
 
 @pytest.fixture
@@ -134,6 +135,24 @@ def test_a_gateway_that_runs_something_else_is_noticed(
 ) -> None:
     running.policy = policy
     assert told(examine(config)[1], "gateway") == [(status, text)]
+
+
+@pytest.mark.parametrize(
+    ("serving", "degraded", "remark"),
+    [
+        (2, "", ("ok", "all 2 accept calls")),
+        (1, "of 2 workers these accept no calls: 1", None),
+    ],
+)
+def test_a_worker_that_is_missing_fails(
+    config: Path,
+    running: Gateway,
+    serving: int,
+    degraded: str,
+    remark: tuple[str, str] | None,
+) -> None:
+    running.more = {"workers": {"configured": 2, "serving": serving, "degraded": degraded}}
+    assert told(examine(config)[1], "workers") == [remark or ("fail", degraded)]
 
 
 def test_a_listener_that_does_not_answer_fails(

@@ -49,8 +49,8 @@ async def readyz(web: Annotated[Web, Depends(web_of)]) -> Response:
         status = await web.status()
     except ControlError as error:
         return reply(Health("unavailable", [str(error)]), status=503)
-    degraded = [status["policy"]["degraded"], status["ingester"]["degraded"]]
-    reasons = [text for text in degraded if text]
+    parts = (status["policy"], status.get("workers", {}), status["ingester"])
+    reasons = [part["degraded"] for part in parts if part.get("degraded")]
     return reply(Health("degraded" if reasons else "ok", reasons))
 
 

@@ -140,20 +140,31 @@ class Index:
         if not lists or not 0 < len(digits) <= WIDTH:
             return
         table, removed = self._table, self._overlay.removed
-        rows = table.beginning(digits, short)
-        for exact in (EXACT, 0):
-            for row, list_no in enumerate(table.list_no[rows.start : rows.stop], rows.start):
-                if (
-                    list_no in lists
-                    and table.keys[row] & EXACT == exact
-                    and table.managed[row] not in removed
-                ):
-                    yield Hit(list_no, table.expires[row], row)
+        prefixes: list[Hit] = []
+        for row in self._of_lists(table.beginning(digits, short), lists):
+            if table.managed[row] not in removed:
+                hit = Hit(table.list_no[row], table.expires[row], row)
+                if table.keys[row] & EXACT:
+                    yield hit
+                else:
+                    prefixes.append(hit)
+        yield from prefixes
         for (is_short, begins), found in self._overlay.added.items():
             if is_short is short and begins.startswith(digits):
                 hits = ((self.entry(row), row) for row in found)
                 places = ((self._places[entry.list], entry.expires, row) for entry, row in hits)
                 yield from (Hit(*place) for place in places if place[0] in lists)
+
+    def _of_lists(self, rows: range, lists: Collection[int]) -> Iterator[int]:
+        """Those of some rows that are of some lists; ends when the lists have no more."""
+        left = sum(self._table.counts[place] for place in lists)
+        if left:
+            for row, list_no in enumerate(self._list_no[rows.start : rows.stop], rows.start):
+                if list_no in lists:
+                    yield row
+                    left -= 1
+                    if not left:
+                        return
 
     def _merged(self, digits: str, short: bool, row: int) -> Sequence[Hit]:
         """The table's rows from ``row`` on, without those taken away, among those added."""

@@ -124,6 +124,22 @@ async def test_a_bad_file_keeps_the_last_good_policy_and_says_where(
     assert not store.degraded
 
 
+async def test_a_last_good_policy_of_an_older_format_is_compiled_anew_at_the_start(
+    place: Place,
+) -> None:
+    assert (await place.store().start()).ok
+    kept = place.state / "last-good" / "current"
+    facts = (kept / "policy.json").read_bytes()
+    (kept / "policy.json").write_bytes(facts.replace(b'"format":2', b'"format":1'))
+    index = (kept / "index").read_bytes()
+    (kept / "index").write_bytes(b"CALLGATE-INDEX-1" + index[16:])
+    store = place.store()
+    assert (await store.start()).ok
+    assert not store.degraded
+    assert blocked(store, "+33162000000")
+    assert (kept / "index").read_bytes() == index
+
+
 async def test_emptying_a_list_needs_force(place: Place) -> None:
     mine = "  blacklist: {action: block, numbers: [+33633333333]}\n"
     place.policy.write_text(POLICY + mine)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.errors import StoreError
+from gateway.policy.columns import MAGIC
 from gateway.policy.index import Bulk, Index, build_index
 from gateway.policy.model import Entry, EntryKind, ListDef, Origin
 from gateway.policy.table import covers, digits_of, key_of, kind_of, rank_of
@@ -24,7 +25,10 @@ LISTS = (
     make_list("trunked", "allow", 3, trunks=frozenset({"carrier"})),
     make_list("both", "block", 4, campaigns=frozenset({"spring"}), trunks=frozenset({"carrier"})),
 )
-DIGITS = st.text("012", min_size=1, max_size=6)
+LONG = st.sampled_from(["330123456789012", "999999999999999", "100000000000000", "000000000000001"])
+DIGITS = st.text("012", min_size=1, max_size=6) | st.tuples(LONG, st.integers(1, 15)).map(
+    lambda parts: parts[0][: parts[1]]
+)
 KINDS = st.sampled_from(EntryKind)
 FREE_DIGITS = st.text("0123456789", min_size=1, max_size=15)
 
@@ -118,6 +122,39 @@ def test_managed_changes_answer_as_if_they_had_been_compiled(
     assert sorted(map(repr, index.entries())) == sorted(map(repr, left))
 
 
+@given(st.lists(entry(), max_size=30), DIGITS, st.booleans(), st.sets(st.integers(0, 4)))
+def test_what_lies_under_digits_comes_out_exact_entries_first(
+    entries: list[Entry], digits: str, short: bool, lists: set[int]
+) -> None:
+    index = build_index(entries, LISTS)
+    under = [index.entry(hit.row) for hit in index.under(digits, short, lists)]
+    wanted = {LISTS[place].name for place in lists}
+    fits = [
+        item
+        for item in entries
+        if item.list in wanted and item.kind.short is short and item.digits.startswith(digits)
+    ]
+    assert sorted(map(repr, under)) == sorted(map(repr, fits))
+    order = [(not item.kind.exact, item.digits) for item in under]
+    assert order == sorted(order)
+
+
+@given(st.lists(entry(), max_size=30), DIGITS)
+def test_what_people_wrote_comes_out_in_pages_by_the_order_of_digits(
+    entries: list[Entry], digits: str
+) -> None:
+    index = build_index(entries, LISTS)
+    found: list[Entry] = []
+    after = -1
+    while page := index.written(digits, after=after, limit=3):
+        found += [item for _, item in page]
+        after = page[-1][0]
+    fits = [item for item in entries if item.digits.startswith(digits)]
+    assert sorted(map(repr, found)) == sorted(map(repr, fits))
+    order = [(item.kind.short, item.digits, item.kind.exact) for item in found]
+    assert order == sorted(order)
+
+
 @given(FREE_DIGITS, KINDS)
 def test_a_key_gives_back_its_digits_and_kind(digits: str, kind: EntryKind) -> None:
     assert digits_of(key_of(digits, kind)) == digits
@@ -185,6 +222,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path, keep: int) -> None:
     build_index([prefix("blocked", str(place)) for place in range(1, 90)], LISTS).save(path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(StoreError, match="not a usable compiled index"):
+        Index.open(path, LISTS)
+
+
+def test_a_table_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    build_index([prefix("blocked", "1")], LISTS).save(path)
+    path.write_bytes(path.read_bytes().replace(MAGIC, b"CALLGATE-INDEX-1"))
+    with pytest.raises(StoreError, match="unknown format"):
         Index.open(path, LISTS)
 
 

@@ -68,6 +68,10 @@ class Calls(Protocol):
         """Take no more calls, let live ones end for ``bound`` seconds; how many were cut off."""
         ...
 
+    def close(self) -> None:
+        """Let go of the rest, once no policy comes any more."""
+        ...
+
 
 class Here:
     """Calls are answered in this process."""
@@ -132,3 +136,6 @@ class Here:
     async def drain(self, bound: float) -> int:
         frontends = self._listening.values()
         return sum(await asyncio.gather(*(each.drain(bound) for each in frontends)))
+
+    def close(self) -> None:
+        pass

@@ -126,8 +126,10 @@ class Crew:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.pool.close()
         return cut
+
+    def close(self) -> None:
+        self.pool.close()
 
     def _missing(self) -> str:
         missing = [each.number for each in self.pool.members if not each.serving.is_set()]

@@ -120,6 +120,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.web.close()
         await self.policies.close()
+        self.calls.close()
         self.entries.close()
 
     def listeners(self) -> dict[str, str]:

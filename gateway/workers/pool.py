@@ -183,8 +183,8 @@ class Pool:
             try:
                 files = [each.fileno() for each in self._files(number)]
                 cause = await member.live(self._options, files, self._join)
-            except OSError as error:
-                log.error("worker %d cannot be started: %s", number, error)
+            except Exception:  # whatever it is, the next one is tried
+                log.exception("worker %d cannot be kept", number)
             finally:
                 self.sums.ended(number)
                 self._forget(number)

@@ -14,6 +14,7 @@ import logging
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -221,5 +222,6 @@ class Worker:
         self._say(messages.Ended(cut))
         if self._channel is not None:
             self._channel.close()
-            async with asyncio.timeout(_LAST):
-                await self._alone.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST):
+                    await self._alone.wait()

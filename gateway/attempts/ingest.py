@@ -34,6 +34,7 @@ from gateway.attempts.erasing import Erasing
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
 from gateway.attempts.segments import make_directory
 from gateway.attempts.status import Status, read_status, write_status
+from gateway.attempts.steady import Steady
 from gateway.attempts.store import AttemptStore
 from gateway.errors import StoreError
 
@@ -73,6 +74,7 @@ class Ingester:
         self._path = state / "attempts.db"
         self._journal = state / "journal"
         self._check = Check(self._path)
+        self._clock = Steady()
         self._keep = keep
         self._store: AttemptStore | None = None
         self._mover: Mover | None = None
@@ -92,7 +94,8 @@ class Ingester:
         except (StoreError, OSError) as error:
             return self._failed(error)
         self._failures = 0
-        self.status.error = f"{moved.errors} segments cannot be read" if moved.errors else ""
+        unread = f"{moved.errors} segments cannot be read" if moved.errors else ""
+        self.status.error = unread or self._clock.doubt()
         return BUSY_PAUSE if moved.lines or purged or erased else IDLE_PAUSE
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ class Ingester:
         self.status.errors += moved.errors
 
     def _purge(self) -> int:
-        if self._keep is None or time.monotonic() < self._purge_after:
+        if self._keep is None or time.monotonic() < self._purge_after or self._clock.doubt():
             return 0
         assert self._store is not None
         assert self._mover is not None

@@ -20,13 +20,14 @@ from tests.fakes.asterisk import agi_call
 MINE, OTHER = "+33612345678", "+33698765432"
 
 
-@pytest.fixture
-def root() -> Iterator[Path]:
+@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+def root(request: pytest.FixtureRequest) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cg") as folder:
         source = Path(folder) / "source"
         source.mkdir()
         (source / "callgate.yaml").write_text(
             'agi: {listen: "127.0.0.1:0"}\nesl: {listen: off}\nhttp: {listen: off}\n'
+            f"workers: {request.param}\n"
         )
         (source / "policy.yaml").write_text(
             "numbering: {region: FR, trunks: {carrier: {}}}\n"

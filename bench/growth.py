@@ -231,7 +231,7 @@ def main() -> None:
         kept[part] = PARTS[part](options.quick)
         RESULTS.mkdir(exist_ok=True)
         GROWTH.write_text(json.dumps(kept, indent=1) + "\n")
-    write(kept)
+    write()
     print(f"kept: {GROWTH.relative_to(HERE.parent)}, and the tables in docs/performance.md")
 
 

@@ -30,7 +30,7 @@ from gateway.settings import Settings
 
 RATE = 1_000
 LIMIT = 20.0
-QUIET = 5.0
+QUIET = 3.0
 IDLE = 30e-6
 """Seconds of CPU below which a turn had nothing to do: it is there because it was asked for."""
 

@@ -68,6 +68,8 @@ async def test_with_durability_disk_no_answer_is_lost_and_no_entry(seed: int, fo
                     before += load.answers
                     power.cut()
                     await load.answered(30)
+                    # Told with the look that counts the late ones, and only once the disk is gone.
+                    await gateway.until_metric("callgate_journal_sync_failures_total", 1)
                     late += await gateway.metric("callgate_journal_sync_timeouts_total")
                     assert load.broken == 0, "a disk that is gone is no reason to give no verdict"
                 assert right(load.answers)

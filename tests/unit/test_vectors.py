@@ -162,6 +162,7 @@ def test_a_large_policy_is_loaded_as_a_small_one(
 
 WITHOUT_NUMPY: dict[str, str] = {
     "builds a gateway": "import gateway.app.gateway",
+    "answers calls beside others": "import gateway.workers.worker",
     "serves pages": "import gateway.web.app",
     "begins a command": "import gateway.cli",
     "opens an index": """

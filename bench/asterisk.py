@@ -160,7 +160,7 @@ def report(result: Result, found: Mapping[Way, Found]) -> None:
 
 
 def main() -> None:
-    options = parsed(arguments(__doc__, calls=1200, rounds=6))
+    options = parsed(arguments(__doc__, calls=800, rounds=6))
     try:
         programs = set_up()
     except Unavailable as missing:

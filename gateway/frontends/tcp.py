@@ -10,8 +10,8 @@ or leaves undone, and their number is bounded. Past the cap a new one is closed 
 then takes its outage branch in milliseconds instead of waiting.
 Rule 2: the work of a turn is bounded. What is still ready keeps the epoll ready, and is taken by
 the next turn, after everything else that waits in the event loop.
-Rule 3: a descriptor is closed when its turn is over. Sooner, its number could come back with an
-accept, and with it what epoll had told about another connection.
+Rule 3: a turn accepts before it asks who has something to say, and closes descriptors at its end:
+no number comes back within it, and with it what was told of another connection.
 Rule 4: a connection that fails harms no other one of its turn.
 """
 

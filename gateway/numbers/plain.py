@@ -10,82 +10,88 @@ from functools import cache
 
 from gateway.numbers.metadata import LONGEST, Rules, rules_for
 
-HEAD = 4
-"""Digits that are looked at: a country code of three at most, and the first behind it."""
+HEAD = 5
+"""Digits that are looked at: a country code of three at most, and two behind it."""
+_BEHIND = 2
 _DIGITS = frozenset("0123456789")
+_REST = "."
+"""Behind a beginning of which nobody knows how it goes on."""
 _NONE: frozenset[int] = frozenset()
 _ANY = frozenset(range(HEAD, LONGEST + 1))
 
 
 def sound_lengths(head: str) -> tuple[frozenset[int], frozenset[int]]:
-    """How many digits numbers, and prefixes, have that begin with these four and are sound."""
+    """How many digits numbers, and prefixes, have that begin with these and are sound."""
     if head[0] == "0":
         return _NONE, _NONE
     rules = rules_for(head)
     if rules is None:
         return _NONE, _ANY
-    first = head[len(rules.code)]
-    kept = rules.trunk[:1] == first
-    dropped = first in _dropped(rules)
+    national = head[len(rules.code) :]
+    kept = rules.trunk[:1] == national[0]
+    dropped = national.startswith(_dropped(rules))
     lengths = frozenset(len(rules.code) + size for size in rules.possible)
     return (_NONE if dropped else lengths & _ANY), (_NONE if kept else _ANY)
 
 
 @cache
-def _dropped(rules: Rules) -> frozenset[str]:
-    """The digits with which begins what may be dropped or changed behind the country code."""
-    begins, _ = first_digits(rules.parsing)
-    return begins
+def _dropped(rules: Rules) -> tuple[str, ...]:
+    """With what begins what may be dropped or changed behind the country code."""
+    found = beginnings(rules.parsing, _BEHIND)
+    return tuple({begin.rstrip(_REST) for begin in found if begin})
 
 
-def first_digits(pattern: str) -> tuple[frozenset[str], bool]:
-    """With which digits a match can begin, and whether it can be empty.
+def beginnings(pattern: str, size: int) -> frozenset[str]:
+    """The first ``size`` digits of every match of a pattern.
 
-    Understands what libphonenumber writes: digits, classes, groups, ``|``, ``?`` and counts. Of
-    anything else a match may begin with any digit.
+    What is shorter is a whole match, or has a ``.`` behind it: then anything may follow.
+    Understands what libphonenumber writes: digits, classes, groups, ``|`` and ``?``. Of anything
+    else a match may begin as it likes.
     """
-    found: frozenset[str] = frozenset()
-    empty = False
-    for branch in _branches(pattern):
-        begins, nothing = _of_branch(branch)
-        found |= begins
-        empty |= nothing
-    return found, empty
+    found = frozenset[str]().union(*(_of_branch(one, size) for one in _branches(pattern)))
+    return frozenset(begin[:size] for begin in found)
 
 
-def _of_branch(branch: str) -> tuple[frozenset[str], bool]:
-    if not branch:
-        return frozenset(), True
+def _of_branch(branch: str, size: int) -> frozenset[str]:
+    if not branch or not size:
+        return frozenset([""])
     if branch.startswith("(?!)"):
-        return frozenset(), False
+        return frozenset()
     atom = _first_atom(branch)
     rest = branch[len(atom) :]
+    if rest[:1] in ("*", "+", "{"):
+        return frozenset([_REST])
+    optional = rest[:1] == "?"
+    rest = rest[optional:]
+    found = frozenset(
+        begin + after
+        for begin in _of_atom(atom, size)
+        for after in ([""] if begin.endswith(_REST) else _of_branch(rest, size - len(begin)))
+    )
+    return found | _of_branch(rest, size) if optional else found
+
+
+def _of_atom(atom: str, size: int) -> frozenset[str]:
     if atom.isdigit():
-        begins, empty = frozenset(atom), False
-    elif atom.startswith("(") and not atom.startswith(("(?!", "(?=", "(?<")):
-        begins, empty = first_digits(atom[1:-1].removeprefix("?:"))
-    else:
-        begins, empty = _of_class(atom)
-    if rest[:1] in ("?", "*") or rest.startswith("{0"):
-        empty = True
-    if not empty:
-        return begins, False
-    after, nothing = _of_branch(rest.lstrip("?*+") if rest[:1] != "{" else rest.partition("}")[2])
-    return begins | after, nothing
+        return frozenset(atom)
+    if atom == r"\d":
+        return _DIGITS
+    if atom[0] == "(" and (atom[1] != "?" or atom.startswith("(?:")):
+        return beginnings(atom[1:-1].removeprefix("?:"), size)
+    if atom[0] == "[" and atom[1] != "^" and "\\" not in atom:
+        return _of_class(atom[1:-1])
+    return frozenset([_REST])
 
 
-def _of_class(atom: str) -> tuple[frozenset[str], bool]:
-    """``[08]``, ``[2-5]``; of ``\\d`` and all else any digit."""
-    if not atom.startswith("[") or atom[1] == "^" or "\\" in atom:
-        return _DIGITS, atom[0] not in "[\\"
-    begins, inside = set[str](), atom[1:-1]
+def _of_class(inside: str) -> frozenset[str]:
+    found = set[str]()
     for place, sign in enumerate(inside):
         if sign == "-":
             low, high = int(inside[place - 1]), int(inside[place + 1])
-            begins |= set(map(str, range(low, high + 1)))
+            found |= set(map(str, range(low, high + 1)))
         else:
-            begins.add(sign)
-    return frozenset(begins), False
+            found.add(sign)
+    return frozenset(found)
 
 
 def _branches(pattern: str) -> list[str]:

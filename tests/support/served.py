@@ -159,6 +159,12 @@ class Served:
                 await asyncio.sleep(0.05)
         return value
 
+    async def logged(self, text: str) -> None:
+        """Wait until it is in the log, which is written beside the calls."""
+        async with asyncio.timeout(LONG):
+            while text not in self.log:  # noqa: ASYNC110 - a file, which has no event
+                await asyncio.sleep(0.05)
+
     async def ingester(self) -> int:
         """The process id of the ingester, once it runs."""
         status = await self.until(lambda status: bool(status["ingester"]["pid"]))

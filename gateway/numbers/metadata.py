@@ -165,21 +165,26 @@ def international(digits: str) -> str:
     return digits if len(national) in rules.possible and len(digits) <= LONGEST else ""
 
 
-@lru_cache(maxsize=8192)
 def national(digits: str, region: str, bare_code: bool) -> str:
     """E.164 digits of a number as it is dialled inside ``region``; empty if impossible.
 
     ``bare_code`` also accepts the region's own country code without plus where, as
     libphonenumber has it, the digits are no national number but the rest is one.
     """
-    rules = rules_of_region(region)
-    main = rules_of_code(int(rules.code)) or rules
+    rules, main = _rules_of_home(region)
     if bare_code and (rest := _without_code(digits, rules)):
         significant = main.significant(rest)
     else:
         significant = rules.significant(digits)
     found = rules.code + significant
     return found if len(significant) in main.possible and len(found) <= LONGEST else ""
+
+
+@cache
+def _rules_of_home(region: str) -> tuple[Rules, Rules]:
+    """The rules of a region, and those of the main region of its country code."""
+    rules = rules_of_region(region)
+    return rules, rules_of_code(int(rules.code)) or rules
 
 
 def _without_code(digits: str, rules: Rules) -> str:

@@ -20,7 +20,7 @@ STAND_IN = "266696687"
 """ANONYMOUS on a keypad, which carriers send as ``+266696687`` (impossible in Lesotho)."""
 
 _SHORT_LIMIT = 8
-_E164 = Kind.E164
+_E164, _BAD = Kind.E164, Kind.INVALID
 
 
 class _Meaning(NamedTuple):
@@ -62,7 +62,7 @@ def _meaning(raw: str, plan: NumberPlan, extensions: bool) -> _Meaning:
     if context and text.isdigit() and (e164 := international(context + text)):
         return _Meaning(Kind.E164, e164)
     meaning = _dialled(text, plan, extensions)
-    if meaning.kind is Kind.INVALID:
+    if meaning.kind is _BAD:
         return meaning._replace(reach=reach_of(plan.stripped(text), plan))
     return meaning
 
@@ -104,8 +104,9 @@ def _interpreted(text: str, plan: NumberPlan) -> _Meaning:
         return _INVALID
     if not text.strip("0"):
         return _ANONYMOUS
-    meaning = _with_code(plan.after_international_prefix(text))
-    return _bare(text, plan) if meaning.kind is Kind.INVALID else meaning
+    rest = plan.after_international_prefix(text)
+    meaning = _with_code(rest) if rest else _INVALID
+    return _bare(text, plan) if meaning is _INVALID else meaning
 
 
 def _with_code(digits: str) -> _Meaning:
@@ -115,7 +116,7 @@ def _with_code(digits: str) -> _Meaning:
     if not digits.strip("0") or digits == STAND_IN:
         return _ANONYMOUS
     e164 = international(digits)
-    return _Meaning(Kind.E164, e164) if e164 else _INVALID
+    return _Meaning(_E164, e164) if e164 else _INVALID
 
 
 def _bare(text: str, plan: NumberPlan) -> _Meaning:
@@ -125,10 +126,10 @@ def _bare(text: str, plan: NumberPlan) -> _Meaning:
         return _Meaning(Kind.SHORT, text)
     if not e164 and plan.format != "national":
         meaning = _with_code(text)
-        if meaning.kind is not Kind.INVALID:
+        if meaning is not _INVALID:
             return meaning
     if e164:
-        return _Meaning(Kind.E164, e164)
+        return _Meaning(_E164, e164)
     if possible:
         return _Meaning(Kind.SHORT, text)
     return _Meaning(Kind.INVALID, text if len(text) <= LONGEST else "")

@@ -13,11 +13,13 @@ from gateway.numbers import Kind, Number
 from gateway.policy.index import Hit
 from gateway.policy.model import Action, Policy
 
+_E164 = Kind.E164
+
 
 def hits_of(number: Number, policy: Policy) -> Sequence[Hit]:
     """Every entry that covers a number, in the order of precedence."""
     index, lists = policy.index, policy.lists
-    hits = index.matches(number.digits, number.kind is not Kind.E164)
+    hits = index.matches(number.digits, number.kind is not _E164)
     if not number.reach:
         return hits
     reached = [

@@ -26,7 +26,8 @@ from gateway.frontends.session import Bounds, Frontend, Screened, Screener, Sess
 from gateway.pbx import asterisk
 from gateway.pbx.asterisk import EntryRequest, ProbeRequest
 from gateway.pbx.request import ScreenRequest
-from gateway.protocols.agi import NEED_DATA, AgiServer, Event, Hostile, Request
+from gateway.protocols.agi import NEED_DATA, AgiServer, Event, Hostile
+from gateway.protocols.agi_environment import Request
 from gateway.protocols.agi_reply import Hangup, Reply
 
 log = logging.getLogger(__name__)

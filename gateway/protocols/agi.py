@@ -17,46 +17,29 @@ careful way, which gives the same events.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from msgspec import Struct
-
 from gateway.errors import LocalProtocolError, Malformed, TooLong
 from gateway.protocols.agi_command import mset
+from gateway.protocols.agi_environment import (
+    FIRST_LINE,
+    MAX_ENVIRONMENT,
+    Request,
+    fault_of,
+    path_of,
+    request_of,
+    request_on,
+)
 from gateway.protocols.agi_reply import HANGUP, Hangup, Reply, ReplyReader
 from gateway.protocols.buffer import Buffer
 
-MAX_ENVIRONMENT: Final = 16 * 1024
-"""Bytes of an environment; a real one has about 800."""
 MAX_REPLY_LINE: Final = 4096
 MAX_AFTER: Final = 64 * 1024
 """Bytes read after the environment in all: replies, or what follows a hostile environment."""
 
-FIRST_LINE: Final = b"agi_network: yes"
-_KEYS: Final = tuple(
-    f"agi_{key}: ".encode()
-    for key in (
-        *("network", "network_script", "request", "channel", "language", "type", "uniqueid"),
-        *("version", "callerid", "calleridname", "callingpres", "callingani2", "callington"),
-        *("callingtns", "dnid", "rdnis", "context", "extension", "priority", "enhanced"),
-        *("accountcode", "threadid"),
-    )
-)
-"""In the order of ``setup_env`` in res/res_agi.c, the same in Asterisk 16 to 22."""
-_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION = 3, 5, 6, 7
-_KEPT: Final = {1: rb"(.*+)", 2: rb"h?agi://[^/\n]*+/\1"} | dict.fromkeys(
-    (_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION), rb"(.*+)"
-)
-_is_environment: Final = re.compile(
-    FIRST_LINE
-    + b"".join(b"\n" + key + _KEPT.get(at, rb".*+") for at, key in enumerate(_KEYS) if at)
-    + rb"\n\n"
-).fullmatch
-"""Every key in its place, one URL in lines 2 and 3, no argument, and nothing behind it."""
 _REPLIES: Final = {b"200 result=%d\n" % result: Reply(200, str(result)) for result in (0, 1)}
 
 
@@ -67,19 +50,6 @@ class NeedData(Enum):
 
 
 NEED_DATA: Final = NeedData.NEED_DATA
-
-
-class Request(Struct, frozen=True, gc=False):
-    """A whole and honest environment.
-
-    ``path`` is what follows the host in the URL, as the dialplan wrote it: nothing is decoded.
-    """
-
-    path: str
-    channel: str
-    unique_id: str
-    version: str
-    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +106,7 @@ class AgiServer:
         """
         if self._buffer is _NOTHING:
             if self._state is _State.ENVIRONMENT:
-                request = _request_of(data)
+                request = request_of(data)
                 if request is not None:
                     self._state = _State.REQUESTED
                     self._path = request.path
@@ -230,26 +200,20 @@ class AgiServer:
 
     def _read(self, block: bytes) -> Event:
         lines = block.split(b"\n")
-        path = _path_of(lines)
+        path = path_of(lines)
         if path is None:
             return self._hostile("no URL that its two lines agree on")
         self._path = path
-        fault = "a NUL" if b"\0" in block else _fault_of(lines)
+        fault = "a NUL" if b"\0" in block else fault_of(lines)
         if fault:
             return self._hostile(fault)
         self._state = _State.REQUESTED
-        return Request(
-            path,
-            channel=_value(lines, _CHANNEL),
-            unique_id=_value(lines, _UNIQUE_ID),
-            version=_value(lines, _VERSION),
-            type=_value(lines, _TYPE),
-        )
+        return request_on(path, lines)
 
     def _oversize(self, error: TooLong) -> Event:
         # A caller can make an environment long (Diversion has no bound), so a peer that has
         # named its call is blocked; it must not reach the outage branch that way.
-        path = _path_of(self._buffer.head().split(b"\n")[:-1])
+        path = path_of(self._buffer.head().split(b"\n")[:-1])
         if path is None:
             raise error
         self._path = path
@@ -278,55 +242,3 @@ class AgiServer:
             if event is not None:
                 return event
         return NEED_DATA
-
-
-def _request_of(data: bytes) -> Request | None:
-    """What a whole and honest environment asks, if these bytes are one and nothing else."""
-    found = _is_environment(data)
-    if found is None or b"\0" in data or len(data) > MAX_ENVIRONMENT:
-        return None
-    path, channel, kind, unique_id, version = found.groups()
-    try:
-        return Request(
-            path.decode("utf-8"),
-            channel=channel.decode("utf-8", "replace"),
-            unique_id=unique_id.decode("utf-8", "replace"),
-            version=version.decode("utf-8", "replace"),
-            type=kind.decode("utf-8", "replace"),
-        )
-    except UnicodeDecodeError:
-        return None
-
-
-def _path_of(lines: list[bytes]) -> str | None:
-    """The path that lines 2 and 3 agree on; None when they do not, or are not UTF-8."""
-    if len(lines) < 3 or lines[0] != FIRST_LINE:
-        return None
-    script, request = lines[1], lines[2]
-    if not script.startswith(_KEYS[1]) or not request.startswith(_KEYS[2]):
-        return None
-    path = script[len(_KEYS[1]) :]
-    scheme, separator, rest = request[len(_KEYS[2]) :].partition(b"://")
-    if scheme not in (b"agi", b"hagi") or not separator or rest.partition(b"/")[2] != path:
-        return None
-    try:
-        return path.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _fault_of(lines: list[bytes]) -> str:
-    """What is wrong with the keys of an environment; empty when nothing is."""
-    if len(lines) < len(_KEYS):
-        return f"an environment of {len(lines)} lines"
-    for line, key in zip(lines, _KEYS, strict=False):
-        if not line.startswith(key):
-            return f"no {key[:-2].decode()} where Asterisk has it"
-    for number, line in enumerate(lines[len(_KEYS) :], start=1):
-        if not line.startswith(b"agi_arg_%d: " % number):
-            return f"no agi_arg_{number} where Asterisk has it"
-    return ""
-
-
-def _value(lines: list[bytes], place: int) -> str:
-    return lines[place][len(_KEYS[place]) :].decode("utf-8", "replace")

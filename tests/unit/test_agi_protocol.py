@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.errors import LocalProtocolError, Malformed, RemoteProtocolError, TooLong
 from gateway.protocols import agi
-from gateway.protocols.agi import NEED_DATA, AgiServer, Event, Hostile, Request
+from gateway.protocols.agi import NEED_DATA, AgiServer, Event, Hostile
 from gateway.protocols.agi_client import AgiClient, Channel, environment
 from gateway.protocols.agi_command import mset
+from gateway.protocols.agi_environment import MAX_ENVIRONMENT, Request
 from gateway.protocols.agi_reply import Hangup, Reply
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "agi"
@@ -206,7 +207,7 @@ def test_a_peer_that_is_not_asterisk_is_an_error(data: bytes) -> None:
 
 
 def test_an_environment_without_end_is_hostile_once_it_has_named_its_call() -> None:
-    long = ENVIRONMENT[:-1] + b"agi_arg_1: " + b"x" * agi.MAX_ENVIRONMENT
+    long = ENVIRONMENT[:-1] + b"agi_arg_1: " + b"x" * MAX_ENVIRONMENT
     for chunks in ([long], list(pieces(long, 1000))):
         (event,) = events(*chunks)
         assert isinstance(event, Hostile)
@@ -215,7 +216,7 @@ def test_an_environment_without_end_is_hostile_once_it_has_named_its_call() -> N
 
 def test_an_endless_line_before_the_url_is_an_error() -> None:
     with pytest.raises(TooLong):
-        events(b"agi_network: yes\nagi_network_script: " + b"x" * agi.MAX_ENVIRONMENT)
+        events(b"agi_network: yes\nagi_network_script: " + b"x" * MAX_ENVIRONMENT)
 
 
 def test_a_flood_after_the_environment_is_an_error() -> None:
@@ -225,7 +226,7 @@ def test_a_flood_after_the_environment_is_an_error() -> None:
 
 
 def test_an_environment_of_exactly_the_limit_is_read() -> None:
-    room = agi.MAX_ENVIRONMENT - len(environment(URL, Channel(), [""]))
+    room = MAX_ENVIRONMENT - len(environment(URL, Channel(), [""]))
     assert isinstance(events(environment(URL, Channel(), ["x" * room]))[0], Request)
     assert isinstance(events(environment(URL, Channel(), ["x" * (room + 1)]))[0], Hostile)
 
@@ -433,7 +434,7 @@ def test_a_capture_in_one_read_gives_the_events_of_the_careful_way(file: Path) -
 CHANGES = st.sampled_from(
     [
         *(b"\n", b"\r", b"\0", b"\xff", b"/", b"://", b" ", b": ", b"\xc3\xa9", b"agi_arg_1: x\n"),
-        *(b"h", b"agi_network: yes\n", b"HANGUP\n", b"200 result=1\n", b"x" * agi.MAX_ENVIRONMENT),
+        *(b"h", b"agi_network: yes\n", b"HANGUP\n", b"200 result=1\n", b"x" * MAX_ENVIRONMENT),
         *(line + b"\n" for line in ENVIRONMENT.split(b"\n")),
     ]
 )
@@ -451,7 +452,7 @@ def test_an_environment_in_one_read_gives_the_events_of_the_careful_way(
     assert at_once(text) == careful(text)
 
 
-@pytest.mark.parametrize("length", [agi.MAX_ENVIRONMENT - 1, agi.MAX_ENVIRONMENT, 16 * 1024 + 1])
+@pytest.mark.parametrize("length", [MAX_ENVIRONMENT - 1, MAX_ENVIRONMENT, 16 * 1024 + 1])
 def test_the_bound_of_an_environment_is_the_same_in_one_read(length: int) -> None:
     text = ENVIRONMENT.replace(b"agi_dnid: ", b"agi_dnid: " + b"1" * (length - len(ENVIRONMENT)))
     assert len(text) == length

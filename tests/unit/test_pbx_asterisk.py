@@ -26,8 +26,9 @@ from gateway.pbx.request import Refused, ScreenRequest
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
 from gateway.policy.terms import Response
-from gateway.protocols.agi import AgiServer, Hostile, Request
+from gateway.protocols.agi import AgiServer, Hostile
 from gateway.protocols.agi_command import mset
+from gateway.protocols.agi_environment import Request
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "agi"
 AT = 1795362711.5

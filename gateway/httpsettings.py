@@ -7,6 +7,7 @@ import re
 from pydantic import Field, field_validator
 
 from gateway.addresses import Address, Listen
+from gateway.networks import Network
 from gateway.yamlmodel import Count, Duration, Flag, Section, Size, Text
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -18,6 +19,11 @@ class HttpSettings(Section):
     listen: Listen = Field(
         default=Address("127.0.0.1", 8080),
         description="Where the API and the pages are served, as host:port; off or null: nowhere.",
+    )
+    allow: list[Network] = Field(
+        default=[],
+        description="Addresses and networks (CIDR) that may connect; everybody, if empty. "
+        "Behind a proxy, the peer is the proxy.",
     )
     hosts: list[Text] = Field(
         default=[],

@@ -26,6 +26,7 @@ from gateway.guardsettings import (
     GuardsSettings,
 )
 from gateway.httpsettings import HttpSettings
+from gateway.networks import Network
 from gateway.secrets import Secret, password, put, url_secret
 from gateway.workersettings import Workers
 from gateway.yamlfile import Document, read_yaml, shown
@@ -75,6 +76,11 @@ class AgiSettings(Section):
     listen: Listen = Field(
         default=Address("127.0.0.1", 4573),
         description="Where FastAGI listens, as host:port; off or null switches it off.",
+    )
+    allow: list[Network] = Field(
+        default=[],
+        description="Addresses and networks (CIDR) that may connect; everybody, if empty. "
+        "Others are closed at once, unheard.",
     )
     max_connections: Count = Field(
         default=1000,

@@ -148,6 +148,7 @@ class Crew:
             name: Board(
                 descriptor=self._sockets[name][worker - 1].fileno(),
                 secret=section.secret,
+                allow=section.allow,
                 max_connections=share(section.max_connections, self.pool.count),
                 deadline=section.deadline,
             )

@@ -166,7 +166,7 @@ class Gateway:
             address = section.listen
             if address is None:
                 continue
-            if remark := exposed(name, address, section.secret):
+            if remark := exposed(name, address, section.secret, section.allow):
                 log.warning("%s", remark)
             with _explained(name, address):
                 await self.calls.listen(name, address)

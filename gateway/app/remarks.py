@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 from gateway.errors import ConfigError
+from gateway.networks import guards
 from gateway.settings import Address, Settings
 
 
-def exposed(key: str, address: Address, secret: str) -> str:
-    """A listener that other machines reach and that no secret guards; empty when all is well."""
-    if secret or _is_loopback(address.host):
+def exposed(key: str, address: Address, secret: str, allow: Sequence[str] = ()) -> str:
+    """A listener that other machines reach and that neither secret nor list of networks guards.
+
+    Empty when all is well.
+    """
+    if secret or guards(allow) or _is_loopback(address.host):
         return ""
     return (
         f"{key}.listen is {address}, which other machines may reach, and {key}.secret is not set: "
-        "set it, or listen on 127.0.0.1"
+        f"set it, name the PBX in {key}.allow, or listen on 127.0.0.1"
     )
 
 

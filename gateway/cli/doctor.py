@@ -95,9 +95,33 @@ def _check_listener(examination: Examination) -> Iterator[Remark]:
         where = listener(examination.environment)
         answer = asyncio.run(ask(where.host, where.port))
     except GatewayError as error:
-        yield fail("listener", str(error), "start the gateway: callgate serve")
+        advice = "start the gateway: callgate serve" + _let_in(examination)
+        yield fail("listener", str(error), advice)
     else:
         yield ok("listener", f"{where} answers in {answer.seconds * 1000:.1f} ms")
+
+
+def _let_in(examination: Examination) -> str:
+    try:
+        allow = examination.environment.settings.agi.allow
+    except ConfigError:
+        return ""
+    return "; agi.allow must hold this machine too, or it cannot be tried" if allow else ""
+
+
+def _check_exposed(examination: Examination) -> Iterator[Remark]:
+    from gateway.app.calls import sections
+    from gateway.app.remarks import exposed
+
+    try:
+        settings = examination.environment.settings
+    except ConfigError:
+        return
+    for name, section in sections(settings).items():
+        if section.listen is None:
+            continue
+        if remark := exposed(name, section.listen, section.secret, section.allow):
+            yield warn("listener", *remark.split(": ", 1))
 
 
 def _check_gateway(examination: Examination) -> Iterator[Remark]:
@@ -176,6 +200,7 @@ def _check_machine(examination: Examination) -> Iterator[Remark]:
 CHECKS: tuple[Callable[[Examination], Iterator[Remark]], ...] = (
     _check_config,
     _check_listener,
+    _check_exposed,
     _check_gateway,
     _check_http,
     _check_asterisk,

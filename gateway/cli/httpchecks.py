@@ -20,7 +20,7 @@ def check_http(settings: Settings) -> Iterator[Remark]:
     address = settings.http.listen
     if address is None:
         return
-    yield _answer(address)
+    yield _answer(address, "; http.allow must hold this machine" if settings.http.allow else "")
     if not address.is_loopback and not settings.http.secure:
         yield warn(
             "http",
@@ -30,7 +30,7 @@ def check_http(settings: Settings) -> Iterator[Remark]:
     yield from _tokens(Tokens(settings.state_dir))
 
 
-def _answer(address: Address) -> Remark:
+def _answer(address: Address, besides: str) -> Remark:
     host = "127.0.0.1" if address.host in ("0.0.0.0", "::") else address.host
     where = Address(host, address.port)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -39,9 +39,8 @@ def _answer(address: Address) -> Remark:
             return ok("http", f"http://{where}/ answers")
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
-        return fail(
-            "http", f"http://{where}/ does not answer: {reason}", "callgate serve starts it"
-        )
+        advice = "callgate serve starts it" + besides
+        return fail("http", f"http://{where}/ does not answer: {reason}", advice)
 
 
 def _tokens(tokens: Tokens) -> Iterator[Remark]:

@@ -13,7 +13,7 @@ import asyncio
 import hmac
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
 
@@ -22,6 +22,7 @@ from gateway.calls import Call
 from gateway.frontends.connection import Connection, Owner
 from gateway.frontends.tcp import Counters, Listener
 from gateway.logs import Seldom
+from gateway.networks import permitted
 from gateway.pbx.request import Refused, ScreenRequest
 from gateway.policy.model import Reason, Verdict
 
@@ -51,10 +52,11 @@ class Screener(Protocol):
 
 
 class Bounds(TypedDict, total=False):
-    """What every frontend is made with: where it counts, its secret, and its limits."""
+    """What every frontend is made with: where it counts, its secret, its peers, its limits."""
 
     counters: Required[Counters]
     secret: str
+    allow: Sequence[str]
     max_connections: int
     deadline: float
 
@@ -62,7 +64,8 @@ class Bounds(TypedDict, total=False):
 class Frontend:
     """A listener whose every connection asks for one verdict.
 
-    ``secret`` must come with every call when it is set. ``deadline`` is in seconds, from the
+    ``secret`` must come with every call when it is set. ``allow`` are the networks whose peers may
+    connect; everybody may when it is empty. ``deadline`` is in seconds, from the
     accept to the close.
     """
 
@@ -79,6 +82,7 @@ class Frontend:
         *,
         counters: Counters,
         secret: str = "",
+        allow: Sequence[str] = (),
         max_connections: int = 1000,
         deadline: float = 1.0,
     ) -> None:
@@ -95,6 +99,7 @@ class Frontend:
             max_connections=max_connections,
             deadline=deadline,
             farewell=self.farewell,
+            allow=permitted(allow),
             hold=screener.hold,
             settle=self._settle,
         )

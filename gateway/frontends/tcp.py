@@ -62,8 +62,9 @@ class Listener:
 
     ``frontend`` is the label under which they are counted, ``deadline`` the seconds from the
     accept to the close of each, ``max_connections`` how many may be open, ``farewell`` what those
-    above that are told. ``hold`` is called as a turn begins, ``settle`` when all were read; neither
-    may raise.
+    above that are told. ``allow`` says who may connect, by what ``accept`` gives of a peer; others
+    are turned away as those above the cap are. ``hold`` is called as a turn begins, ``settle`` when
+    all were read; neither may raise.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Listener:
         max_connections: int,
         deadline: float,
         farewell: bytes = b"",
+        allow: Callable[[object], bool] | None = None,
         hold: Callable[[], None] = _nothing,
         settle: Callable[[], None] = _nothing,
     ) -> None:
@@ -84,6 +86,7 @@ class Listener:
         self._max_connections = max_connections
         self._delay = deadline
         self._farewell = farewell
+        self._allow = allow
         self._hold = hold
         self._settle = settle
         self._seldom = Seldom(log)
@@ -237,6 +240,10 @@ class Listener:
             self._timer = self._loop.call_at(due, self._expire)
 
     def _admit(self, fd: int, peer: object, due: float) -> None:
+        if self._allow is not None and not self._allow(peer):
+            self._seldom.warning("%s is turned away: it is not in %s.allow", peer, self._frontend)
+            self._turn_away(fd, "not_allowed")
+            return
         if len(self._connections) >= self._max_connections:
             self._turn_away(fd, "over_limit")
             return

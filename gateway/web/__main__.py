@@ -53,7 +53,7 @@ def main(argument: str) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            http=protocol(),
+            http=protocol(web.http.allow),
             limit_concurrency=web.http.max_connections + 1,
             timeout_graceful_shutdown=LAST,
             lifespan="on",

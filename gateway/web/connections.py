@@ -3,16 +3,21 @@
 Rule 1: where there is no room, the connection that has been silent longest makes it: whoever opens
 many and asks nothing, or takes no answer, keeps nobody out. Whoever takes one is never cut off.
 Rule 2: nobody is listened to for long without a request, and no head of one grows without end.
+Rule 3: who may not connect takes nobody's room: it is closed before a byte of it is read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.logs import Seldom
+from gateway.networks import permitted
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -32,6 +37,8 @@ _TOO_LARGE = (
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
 
+_seldom = Seldom(logging.getLogger("callgate.http"))
+
 if TYPE_CHECKING:
     _Uvicorn = HttpToolsProtocol
 else:
@@ -41,6 +48,8 @@ else:
 class _Bounded(_Uvicorn):
     """What both of uvicorn's protocols have added. ``since`` is when its last answer ended."""
 
+    may: ClassVar[Callable[[object], bool] | None] = None
+    """Whether a peer may connect; None: everybody may."""
     since = 0.0
     full = 0.0
     """Since when its peer takes nothing of what is written, 0: it does."""
@@ -53,7 +62,12 @@ class _Bounded(_Uvicorn):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.since = time.monotonic()
-        if self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
+        peer = transport.get_extra_info("peername")
+        may = type(self).may
+        if may is not None and not may(peer):
+            _seldom.warning("%s is turned away: it is not in http.allow", peer)
+            cut_off(self)
+        elif self.limit_concurrency and len(self.connections) >= self.limit_concurrency:
             now = time.monotonic()
             others = _silent(self.connections) | _stuck(self.connections, now, STUCK)
             others.discard(self)
@@ -99,9 +113,11 @@ class H11(_Bounded, H11Protocol):  # type: ignore[misc]
     """It bounds a head by itself."""
 
 
-def protocol() -> type[asyncio.Protocol]:
-    """The faster of the two that is installed."""
-    return H11 if HttpToolsProtocol is None else HttpTools
+def protocol(allow: Sequence[str] = ()) -> type[asyncio.Protocol]:
+    """The faster of the two that is installed, for peers in these networks; none: everybody."""
+    made: type[_Bounded] = H11 if HttpToolsProtocol is None else HttpTools
+    may = permitted(allow)
+    return made if may is None else type(made.__name__, (made,), {"may": staticmethod(may)})
 
 
 def cut_off(connection: _Bounded) -> None:

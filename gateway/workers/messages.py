@@ -16,12 +16,13 @@ class Message(msgspec.Struct, tag=True, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A frontend of a worker: the descriptor of its listening socket, and its bounds."""
+    """A frontend of a worker: the descriptor of its listening socket, its peers and bounds."""
 
     descriptor: int
     secret: str
     max_connections: int
     deadline: float
+    allow: list[str] = []  # msgspec copies it
 
 
 # What the parent says.

@@ -129,6 +129,7 @@ class Worker:
         bounds: dict[str, Any] = {
             "counters": self._metrics,
             "secret": board.secret,
+            "allow": board.allow,
             "max_connections": board.max_connections,
             "deadline": board.deadline,
         }

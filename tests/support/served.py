@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ ROOT = Path(__file__).parents[2]
 POLICY = "numbering: {region: FR}\nlists: {nuisance: {action: block, prefixes: [+33162]}}\n"
 SETTINGS = """\
 workers: {workers}
-agi: {{listen: "127.0.0.1:0", deadline: 30s}}
-esl: {{listen: "127.0.0.1:0", deadline: 30s}}
-http: {{listen: {http}}}
+agi: {{listen: "127.0.0.1:0", deadline: {deadline}, allow: {allow}}}
+esl: {{listen: "127.0.0.1:0", deadline: {deadline}, allow: {allow}}}
+http: {{listen: {http}, allow: {allow}}}
 reload: {{watch: false}}
 state: {state}
 journal: {{durability: {durability}, segment_size: {segment_size}}}
@@ -49,6 +49,8 @@ class Served:
         segment_size: str = "16MiB",
         http: bool = False,
         workers: int = 1,
+        deadline: str = "30s",
+        allow: Sequence[str] = (),
     ) -> None:
         self.root = root
         self.state = state or root / "state"
@@ -63,6 +65,8 @@ class Served:
                 durability=durability,
                 segment_size=segment_size,
                 workers=workers,
+                deadline=deadline,
+                allow=[*allow],
             )
         )
         self.agi = self.esl = self.http = 0

@@ -32,6 +32,9 @@ def test_a_listener_that_others_reach_needs_one(host: str) -> None:
     remark = exposed("esl", Address(host, 8084), "")
     assert remark.startswith(f"esl.listen is {Address(host, 8084)}, which other machines may reach")
     assert "esl.secret is not set" in remark
+    assert "esl.allow" in remark
+    assert exposed("esl", Address(host, 8084), "", ["192.0.2.0/24"]) == ""
+    assert exposed("esl", Address(host, 8084), "", ["192.0.2.0/24", "0.0.0.0/0"]) == remark
 
 
 def test_settings_that_say_the_same_are_no_matter(config: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,27 @@ def test_a_listener_that_does_not_answer_fails(
     assert running
     monkeypatch.setattr("gateway.frontends.probe.ask", ask)
     assert told(examine(config)[1], "listener")[0][0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"), [("", True), ("secret: abc", False), ("allow: [192.0.2.0/24]", False)]
+)
+@pytest.mark.usefixtures("running")
+def test_a_listener_that_nothing_guards_is_warned_of(config: Path, more: str, warned: bool) -> None:
+    text = config.read_text().replace("listen: 127.0.0.1:8084", "listen: 0.0.0.0:8084")
+    head, esl, rest = text.partition("\nesl:\n")
+    name, _, value = more.partition(": ")
+    rest = re.sub(rf"^  {name}: .*$", f"  {more}", rest, count=1, flags=re.M) if value else rest
+    config.write_text(head + esl + rest)
+    texts = [text for status, text in told(examine(config)[1], "listener") if status == "warn"]
+    assert [text.partition(" is ")[0] for text in texts] == ["esl.listen"] * warned
+
+
+def test_a_machine_that_may_not_connect_is_said_to_need_it(config: Path) -> None:
+    text = config.read_text().replace("127.0.0.1:4573", "127.0.0.1:1")
+    config.write_text(text.replace("allow: []", "allow: [192.0.2.1]", 1))
+    (remark,) = [item for item in examine(config)[1] if item["about"] == "listener"]
+    assert "agi.allow must hold this machine too" in remark["advice"]
 
 
 @pytest.mark.usefixtures("running")

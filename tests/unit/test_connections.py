@@ -236,3 +236,26 @@ async def test_many_small_requests_are_no_long_head(server: Server) -> None:
     for _ in range(3 * HEAD // 4000):
         text = b"GET / HTTP/1.1\r\nHost: x\r\nx: " + b"a" * 4000 + b"\r\n\r\n"
         assert await ask(peer, text) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("made", [HttpTools, H11])
+async def test_a_stranger_is_closed_unheard_and_takes_nobodys_room(
+    made: type[asyncio.Protocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if made is H11:
+        monkeypatch.setattr(module, "HttpToolsProtocol", None)
+    kept = protocol(["127.0.0.1"])
+    assert issubclass(kept, made)
+    server = Server(kept)
+    await server.start()
+    inside = [await server.peer() for _ in range(MOST)]
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
+        )
+        writer.write(ASK)
+        assert await is_cut_off(reader)
+        writer.close()
+    for peer in inside:
+        assert await ask(peer) == b"HTTP/1.1 200 OK"
+    await server.close()

@@ -142,3 +142,17 @@ sbom: .cache/audit/.done ## write what we depend on to dist/sbom.json (CycloneDX
 # Each part has the bound of every test; the whole has this one.
 soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
 	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)
+
+# Fuzzing has an environment of its own too. An input that breaks a promise ends it with an error.
+.PHONY: fuzz
+SECONDS ?= 60
+TARGETS ?= agi esl policy settings numbers http
+.cache/fuzz/.done: tests/fuzz/requirements.txt requirements.lock | $(PY)
+	@$(PY) -m venv --clear .cache/fuzz
+	@.cache/fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r $<
+	@touch $@
+
+fuzz: .cache/fuzz/.done ## fuzz the parsers, led by coverage: SECONDS=60 for each of TARGETS
+	@for target in $(TARGETS); do echo "$$target:"; \
+	  .cache/fuzz/bin/python -m tests.fuzz.run $$target -max_total_time=$(SECONDS) -max_len=8192 \
+	    -timeout=20 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1; done

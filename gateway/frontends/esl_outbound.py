@@ -104,7 +104,7 @@ class _Session(Session):
         return RESUME + EXIT if freeswitch.needs_resume(channel) else EXIT
 
     def _on_message(self, message: Message) -> None:
-        if message.content_type == DISCONNECT:
+        if message.content_type == DISCONNECT and not message.is_channel:
             self._on_disconnect()
         elif self._channel is None:
             self._on_first(message)
@@ -134,10 +134,11 @@ class _Session(Session):
     def _on_nonsense(self, error: RemoteProtocolError) -> None:
         too_long = isinstance(error, TooLong)
         head = self._reader.head
-        if self._written or (self._channel is None and not (too_long and head.is_channel)):
+        if self._written or (self._channel is None and not head.is_channel):
             self.give_up("too_long" if too_long else "garbage")
             return
-        # A caller can make a channel too long: that must be no way to the outage branch.
+        # A caller can make a channel too long, and whoever has told a channel is answered: a length
+        # that is a lie must be no way to the outage branch either.
         self._deaf = True
         self._channel = self._channel or head
         self._turn_hostile(str(error))

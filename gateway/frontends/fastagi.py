@@ -54,11 +54,15 @@ class _Session(Session):
         self._hung_up = False
 
     def received(self, data: bytes) -> None:
+        if self._hostile and not self._written:
+            return  # nothing counts before its answer, least of all that it is too much
         agi = self._agi
         try:
             event = agi.read(data)
             while event is not NEED_DATA:
                 self._on_event(event)
+                if self._hostile and not self._written:
+                    break
                 event = agi.next_event()
         except RemoteProtocolError as error:
             self.give_up("too_long" if isinstance(error, TooLong) else "garbage")

@@ -229,7 +229,9 @@ class EslReader:
 
     @property
     def head(self) -> Headers:
-        """The headers that have arrived whole of a block that has not: for the record of it."""
+        """The headers that have arrived whole of a message that has not: for the record of it."""
+        if self._message is not None:
+            return self._message
         return Headers(self._buffer.head().rpartition(b"\n")[0])
 
     def receive(self, data: bytes) -> None:

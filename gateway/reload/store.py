@@ -31,6 +31,7 @@ from gateway.reload.folding import LAY_AT_ONCE, Folding
 from gateway.reload.generations import Generations
 from gateway.reload.overlay import Laid, Told, lay, managed_seq
 from gateway.reload.result import ReloadResult, publish
+from gateway.reload.sharing import Shared
 from gateway.reload.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,9 @@ class PolicyStore:
         self._trouble = Trouble(metrics)
         self._laid: Laid | None = None
         self._reloading = asyncio.Lock()
+        self._reloads = Shared(
+            self._reloading, lambda force: self._load(self._generation, force=force)
+        )
         self._swapping = asyncio.Lock()
         self._folding = Folding(self)
 
@@ -81,10 +85,10 @@ class PolicyStore:
     async def reload(self, force: bool = False) -> ReloadResult:
         """Read, validate, compile aside, test and swap. Never raises for a bad policy.
 
-        ``force`` accepts a policy that empties a list or drops more than half of the entries.
+        ``force`` accepts a policy that empties a list or drops more than half of the entries. All
+        who ask for the same before it begins share one run. Cancelled by all, it leaves no child.
         """
-        async with self._reloading:
-            return await self._load(self._generation, force=force)
+        return await self._reloads.run(force)
 
     async def close(self) -> None:
         """End what still runs in the background; no child is left when this returns."""

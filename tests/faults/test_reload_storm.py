@@ -1,6 +1,6 @@
 """A storm of reloads, good and bad, under calls: each is decided by one revision, which it names.
 
-Requests by signal that come while a reload runs become one more: what is asked for counts, and how
+Requests that come while a reload runs become one more: what is asked for counts, and how
 many ran is measured.
 """
 

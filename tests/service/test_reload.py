@@ -31,6 +31,7 @@ lists:
     numbers: ["+33162999999"]
 """
 LISTED = "+33987654321\n+33987654322\n"
+RESULTS = ("loaded", "failed", "refused")
 LONG = 30
 """Seconds after which a test that waits for an event has failed."""
 
@@ -397,11 +398,28 @@ async def test_only_the_last_good_generation_stays_on_the_disk(place: Place) -> 
     assert os.readlink(place.state / "last-good" / "current") == "2"
 
 
-async def test_reloads_at_once_run_one_after_the_other(place: Place) -> None:
+async def test_reloads_that_are_asked_for_at_once_share_a_run_of_their_kind(place: Place) -> None:
     store = place.store()
     await store.start()
-    results = await asyncio.gather(*(store.reload() for _ in range(3)))
-    assert all(result.ok for result in results)
+    asked = [store.reload(), store.reload(force=True), store.reload(), store.reload(force=True)]
+    one, forced, *others = await asyncio.gather(*asked)
+    assert (one.ok, forced.ok) == (True, True)
+    assert one is not forced
+    assert others == [one, forced]
+    assert place.metrics.value("callgate_policy_reloads_total", result="loaded") == 3
+
+
+async def test_a_reload_under_way_is_not_that_of_who_asks_later(place: Place) -> None:
+    store = place.store()
+    await store.start()
+    early = asyncio.create_task(store.reload())
+    await until(lambda: store._reloading.locked())
+    place.policy.write_text("surprise: 1\n")
+    late = await asyncio.gather(*(store.reload() for _ in range(3)))
+    assert early.done()
+    assert {result.status for result in late} == {"failed"}
+    results = [place.metrics.value("callgate_policy_reloads_total", result=one) for one in RESULTS]
+    assert sum(results) == 3, "the start, the early one, and one for all that came later"
 
 
 @asynccontextmanager

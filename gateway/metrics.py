@@ -21,6 +21,8 @@ MAX_SERIES = 1000
 BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 """Upper bounds in seconds of a histogram's buckets."""
 
+Series = tuple[str, tuple[tuple[str, str], ...]]
+"""The name of a metric, and its labels with their values in their order."""
 _NUMBER = re.compile(r"\d{7}")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -65,6 +67,9 @@ METRICS: tuple[Metric, ...] = (
     _gauge("connections_open", "Connections open now.", "frontend"),
     _counter("deliveries", "Answers by what became of them.", "delivery"),
     _counter("journal_errors", "Attempts that could not be written to the journal."),
+    _counter(
+        "journal_segments_lost", "Segments that were moved or removed while they were written."
+    ),
     _counter("journal_sync_timeouts", "Answers that left before their record was on the disk."),
     _counter("journal_sync_failures", "Syncs of the journal that the disk refused."),
     _counter("policy_reloads", "Reloads by result: loaded, failed or refused.", "result"),
@@ -82,6 +87,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("ingester_restarts", "How often the ingester process had to be started again."),
     _gauge("http_up", "Whether the process of the API and the pages is running."),
     _counter("http_restarts", "How often the process of the API and the pages had to be started."),
+    _counter("ingester_corruptions", "Stores that were corrupt, set aside and made again."),
     _gauge("ingester_failing", "1 while the ingester reports an error."),
     _gauge("ingester_status_age_seconds", "Seconds since the ingester last said how it is."),
     _gauge("ingester_backlog_bytes", "Bytes of the journal that are not in the store yet."),

@@ -11,7 +11,7 @@ from gateway.app.star import carry_out
 from gateway.frontends.esl_outbound import EslOutbound
 from gateway.frontends.fastagi import FastAgi
 from gateway.frontends.session import Frontend
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, Series
 from gateway.reload import PolicyStore
 from gateway.screener import Screener
 from gateway.settings import Address, AgiSettings, Settings
@@ -58,6 +58,10 @@ class Calls(Protocol):
 
     def render(self) -> str:
         """The metrics of the whole gateway, as Prometheus text."""
+        ...
+
+    def counted(self, series: Series) -> float:
+        """One series of a counter, of the whole gateway."""
         ...
 
     def told(self) -> dict[str, Any]:
@@ -131,6 +135,10 @@ class Here:
 
     def render(self) -> str:
         return self._metrics.render()
+
+    def counted(self, series: Series) -> float:
+        name, labels = series
+        return self._metrics.value(name, **dict(labels))
 
     def told(self) -> dict[str, Any]:
         return {}

@@ -18,7 +18,7 @@ from typing import Any
 from gateway.app.calls import sections
 from gateway.app.star import carry_out
 from gateway.errors import ConfigError, Fault
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, Series
 from gateway.pbx.asterisk import EntryRequest
 from gateway.reload import PolicyStore
 from gateway.screener import Screener
@@ -106,6 +106,10 @@ class Crew:
 
     def render(self) -> str:
         return rendered(self.pool.sums.over(self._metrics.snapshot()))
+
+    def counted(self, series: Series) -> float:
+        name, labels = series
+        return self.pool.sums.counted(series) + self._metrics.value(name, **dict(labels))
 
     def told(self) -> dict[str, Any]:
         return {

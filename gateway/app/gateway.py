@@ -17,6 +17,7 @@ from gateway.app.calls import Calls, Here, sections
 from gateway.app.crew import Crew
 from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
+from gateway.app.lately import Lately
 from gateway.app.notify import Notifier
 from gateway.app.remarks import exposed, unapplied
 from gateway.app.state import load_emergencies, save_emergencies
@@ -73,12 +74,15 @@ class Gateway:
             render=self.calls.render,
             refresh=self.calls.look,
         )
-        self.ingester = Ingester(settings.state_dir, settings.journal.keep, self.metrics)
+        self.ingester = Ingester(
+            settings.state_dir, settings.journal.keep, self.metrics, log=settings.log
+        )
         self.web = WebSide(settings, self.metrics)
         self._notifier = notifier
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._looks = Looks(self.journal, self.metrics)
+        self._lately = Lately(self.calls.counted)
 
     async def start(self) -> None:
         """Load the policy, then listen. ConfigError when there is nothing to run or to bind."""
@@ -141,7 +145,7 @@ class Gateway:
     def status(self) -> Mapping[str, Any]:
         """What the control socket's status request answers."""
         store = self.policies
-        return {
+        status = {
             "version": program_version(),
             "pid": os.getpid(),
             "started": self._started,
@@ -159,6 +163,7 @@ class Gateway:
             "ingester": self.ingester.told(),
             **self.calls.told(),
         }
+        return self._lately.onto(status)
 
     async def _listen(self) -> None:
         settings = self.settings
@@ -194,6 +199,7 @@ class Gateway:
         await self.calls.look()
         self._looks.look()
         await asyncio.to_thread(self.ingester.look)
+        self._lately.look()
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
             await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)

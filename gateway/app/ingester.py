@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.app.child import Child
-from gateway.attempts.status import read_status
+from gateway.attempts.status import Status, read_status
 from gateway.metrics import Metrics
 from gateway.settings import LogSettings
 
@@ -47,6 +47,7 @@ class Ingester:
         self._clock = clock
         self._since = clock()
         self._silent = False
+        self._corrupt = _corruptions(read_status(state))
         self._child = Child(
             "ingester",
             metrics,
@@ -76,9 +77,17 @@ class Ingester:
         if status:
             self._metrics.set("callgate_ingester_failing", bool(status.error))
             self._metrics.set("callgate_ingester_backlog_bytes", status.backlog)
+            self._count_corruptions(status)
         if age > SILENCE and not self._silent:
             log.error("the ingester %s", _silence(age))
         self._silent = age > SILENCE
+
+    def _count_corruptions(self, status: Status) -> None:
+        """It counts from its start on; what a former one had counted is counted already."""
+        before, self._corrupt = self._corrupt, _corruptions(status)
+        *who, now = self._corrupt
+        more = now - before[-1] if who == [*before[:-1]] else now
+        self._metrics.inc("callgate_ingester_corruptions_total", more)
 
     def told(self) -> dict[str, Any]:
         """What ``callgate status`` shows: ``degraded`` says what is wrong, empty when nothing is.
@@ -102,6 +111,11 @@ class Ingester:
     async def run(self) -> None:
         """Until it is cancelled; then the child makes its last pass and ends."""
         await self._child.run()
+
+
+def _corruptions(status: Status | None) -> tuple[int, float, int]:
+    """Which ingester, by process id and start, and how many it has counted."""
+    return (status.pid, status.started, status.corruptions) if status else (0, 0.0, 0)
 
 
 def _silence(age: float) -> str:

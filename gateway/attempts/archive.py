@@ -26,8 +26,15 @@ def archive_path(journal: Path, name: str) -> Path:
 
 
 def archived_segments(journal: Path) -> list[str]:
-    """Names of the archived segments (without ``.gz``), in reading order."""
-    return list_segments(journal / "archive", ".gz")
+    """Names of the archived segments (without ``.gz``), in reading order.
+
+    What is in the way of the archive is told by the next segment that should go there, and keeps
+    none from being read before.
+    """
+    try:
+        return list_segments(journal / "archive", ".gz")
+    except NotADirectoryError:
+        return []
 
 
 def archive(journal: Path, name: str, segment: BinaryIO) -> None:

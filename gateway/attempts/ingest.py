@@ -69,7 +69,7 @@ class Ingester:
 
     def __init__(self, state: Path, keep: float | None) -> None:
         """``keep`` is the seconds that attempts are kept; None keeps them for ever."""
-        self.status = Status(pid=os.getpid())
+        self.status = Status(pid=os.getpid(), started=time.time())
         self._state = state
         self._path = state / "attempts.db"
         self._journal = state / "journal"
@@ -111,10 +111,14 @@ class Ingester:
             return
         self.status.at = self._told.at
         with suppress(OSError):  # a file that grows old is what tells of a full disk
-            if self._mover:
-                self.status.backlog = self._mover.backlog()
+            self._weigh()
             if now or self.status != self._told or not 0 <= age < HEARTBEAT:
                 self._write_status()
+
+    def _weigh(self) -> None:
+        if self._mover:
+            with suppress(OSError):  # a journal that cannot be read is told by the pass that tries
+                self.status.backlog = self._mover.backlog()
 
     def _write_status(self) -> None:
         self.status.at = time.time()

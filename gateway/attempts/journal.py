@@ -66,6 +66,9 @@ class Journal:
         self._torn = False
         self._held: list[bytes] | None = None
         self._taken = 0  # bytes of the last text that reached the file
+        self._name = ""
+        self.lost_segments = 0
+        """Segments that somebody moved or removed while they were written."""
 
     @property
     def late_syncs(self) -> int:
@@ -119,6 +122,23 @@ class Journal:
             self._put(self._descriptor, encode(EndLine(self._lines)))
         self._leave(self._descriptor)
 
+    def look(self) -> None:
+        """See whether the segment is still where it belongs, else leave it: lines in a file that
+        was moved are lines that nobody reads. Never raises.
+        """
+        if self._descriptor is None:
+            return
+        here = os.fstat(self._descriptor)
+        try:
+            there = (self._directory / self._name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._forsake(self._descriptor)
+        except OSError as error:
+            log.debug("the segment cannot be looked at: %s", error)  # nothing says that it is gone
+        else:
+            if not os.path.samestat(here, there):
+                self._forsake(self._descriptor)
+
     def close(self) -> None:
         """Write what is held, close the segment and wait for the disk. Never raises."""
         try:
@@ -170,7 +190,7 @@ class Journal:
         descriptor = self._descriptor
         if descriptor is not None:
             if not os.fstat(descriptor)[stat.ST_NLINK]:
-                self._leave(descriptor)  # somebody removed the file: its lines would go nowhere
+                self._forsake(descriptor)
             elif time.monotonic() - self._opened > SEGMENT_SECONDS:
                 self.rotate()
             else:
@@ -179,8 +199,8 @@ class Journal:
 
     def _open(self) -> int:
         self._number += 1
-        name = segment_name(self._boot, self._worker, self._number)
-        self._descriptor = create_segment(self._directory, name)
+        self._name = segment_name(self._boot, self._worker, self._number)
+        self._descriptor = create_segment(self._directory, self._name)
         self._opened = time.monotonic()
         self._size = self._lines = 0
         self._torn = False
@@ -205,6 +225,12 @@ class Journal:
     def _failed(self, error: OSError) -> None:
         if self._descriptor is not None and self._size and error.errno not in _FULL:
             self._leave(self._descriptor)
+
+    def _forsake(self, descriptor: int) -> None:
+        """Somebody moved or removed the file: what is written to it goes nowhere."""
+        self.lost_segments += 1
+        log.error("%s was moved or removed while it was written", self._directory / self._name)
+        self._leave(descriptor)
 
     def _leave(self, descriptor: int) -> None:
         self._descriptor = None

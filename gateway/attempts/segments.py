@@ -28,15 +28,17 @@ def segment_name(boot: str, worker: int, number: int) -> str:
 
 
 def live_segments(directory: Path) -> list[str]:
-    """Names of the segments that are not archived, in reading order."""
+    """Names of the segments that are not archived, in reading order. OSError as below."""
     return list_segments(directory)
 
 
 def list_segments(directory: Path, suffix: str = "") -> list[str]:
-    """Names, without ``suffix``, of the segments that have it; none in a directory that is gone."""
+    """Names, without ``suffix``, of the segments that have it; none where nobody has made the
+    directory. OSError when it cannot be read, or is none.
+    """
     try:
         names = os.listdir(directory)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
     found = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
     return sorted((name for name in found if _NAME.fullmatch(name)), key=_order)

@@ -16,11 +16,12 @@ _NAME = "ingest.json"
 class Status(msgspec.Struct, kw_only=True):
     """What the ingester tells its parent. Counts are since its start.
 
-    ``at`` is UTC seconds; ``backlog`` is bytes of the journal that are not in the store yet;
-    ``error`` is what is wrong now, empty when nothing is.
+    ``started`` and ``at``, when it wrote this, are UTC seconds; ``backlog`` is bytes of the
+    journal that are not in the store yet; ``error`` is what is wrong now, empty when nothing is.
     """
 
     pid: int
+    started: float = 0.0
     at: float = 0.0
     attempts: int = 0
     deliveries: int = 0

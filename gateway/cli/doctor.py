@@ -143,14 +143,19 @@ def _check_gateway(examination: Examination) -> Iterator[Remark]:
         yield warn("gateway", f"policy {running} runs, not the one on disk", "callgate reload")
     else:
         yield ok("gateway", f"runs policy {policy.get('revision')}")
-    if workers := status.get("workers"):
-        yield _workers(workers)
+    yield from _parts(status)
 
 
-def _workers(told: dict[str, Any]) -> Remark:
-    if told["degraded"]:
-        return fail("workers", told["degraded"], "the gateway's log says why")
-    return ok("workers", f"all {told['serving']} accept calls")
+def _parts(status: dict[str, Any]) -> Iterator[Remark]:
+    """What the gateway says is wrong with its parts, as ``readyz`` and the pages say it too."""
+    from gateway.control.trouble import troubles
+
+    told = dict(troubles(status))
+    if (workers := status.get("workers")) and "workers" not in told:
+        yield ok("workers", f"all {workers['serving']} accept calls")
+    for part, text in told.items():
+        if part != "policy":
+            yield fail(part, text, "the gateway's log says why")
 
 
 def _check_http(examination: Examination) -> Iterator[Remark]:

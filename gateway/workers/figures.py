@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway.metrics import METRICS, Metric, Sample, Type
+from gateway.metrics import METRICS, Metric, Sample, Series, Type
 
-_Key = tuple[str, tuple[tuple[str, str], ...]]
 _FAMILIES = {metric.name: metric for metric in METRICS}
 _SUFFIXES = ("_bucket", "_sum", "_count")
 
@@ -31,8 +30,8 @@ class Sums:
     """What the workers counted, living and dead."""
 
     def __init__(self) -> None:
-        self._ended: dict[_Key, float] = {}
-        self._living: dict[int, dict[_Key, float]] = {}
+        self._ended: dict[Series, float] = {}
+        self._living: dict[int, dict[Series, float]] = {}
 
     def told(self, worker: int, samples: Iterable[Sample]) -> None:
         """A living worker's figures, in place of those before."""
@@ -43,6 +42,10 @@ class Sums:
         for key, value in self._living.pop(worker, {}).items():
             if family_of(key[0]).type is not Type.GAUGE:
                 self._ended[key] = self._ended.get(key, 0.0) + value
+
+    def counted(self, series: Series) -> float:
+        """The sum of one series of a counter."""
+        return sum(counted.get(series, 0.0) for counted in (self._ended, *self._living.values()))
 
     def over(self, own: Iterable[Sample]) -> list[Sample]:
         """The sums with the parent's own figures, metric by metric in the order of the table."""

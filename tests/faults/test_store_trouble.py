@@ -26,6 +26,7 @@ from tests.support.mounts import memory
 from tests.support.served import Served, served, short_folder
 
 CALLERS = 4
+SET_ASIDE = "the store was corrupt, was set aside and made again from the journal (1)"
 SILENT = 6.0
 """Seconds without a word from the ingester: more than it ever takes while it is well."""
 
@@ -45,13 +46,13 @@ async def ready(gateway: Served) -> tuple[str, str]:
     return said["status"], "; ".join(said.get("reasons", []))
 
 
-async def made_good(gateway: Served, load: Load) -> None:
-    """The trouble is over: every answer is in the store once, and nothing is said any more."""
+async def made_good(gateway: Served, load: Load, said: str = "") -> None:
+    """The trouble is over: every answer is in the store once, and nothing but this is said."""
     assert right(load.answers)
     assert (load.refused, load.broken) == (0, 0)
     await until_stored(gateway.state, load.answers)
-    await gateway.until(lambda status: not status["ingester"]["degraded"])
-    assert await ready(gateway) == ("ok", "")
+    await gateway.until(lambda status: status["ingester"]["degraded"] == said)
+    assert await ready(gateway) == ("degraded" if said else "ok", said)
     await gateway.stop()
     ingest(gateway.state)
     found = stored(gateway.state)
@@ -149,8 +150,9 @@ async def test_a_store_that_is_damaged_under_the_gateway_is_set_aside_and_made_a
         attempts(gateway.state)
     async with load.running():
         await load.answered(100)
-    await made_good(gateway, load)
-    if damage is not emptied:  # nothing was in it any more that anybody could want
+    # Of one that is empty nothing could be wanted any more: it is made again, and not set aside.
+    await made_good(gateway, load, said=SET_ASIDE if damage is not emptied else "")
+    if damage is not emptied:
         await gateway.logged("set aside as")
         assert [one for one in gateway.state.glob("attempts.db.corrupt-*") if one.suffix[-1] == "Z"]
 
@@ -238,6 +240,8 @@ async def test_a_journal_directory_that_is_gone_is_counted_until_it_is_back(
     journal.write_text("in the way")
     async with load.running():
         await until_lost(gateway, load)
+    status, reasons = await ready(gateway)
+    assert (status, "could not be written to the journal" in reasons) == ("degraded", True)
     await gateway.until_metric("callgate_deliveries_total", len(load.answers))
     journal.unlink()  # nobody writes now, who could make it before it is back
     aside.rename(journal)

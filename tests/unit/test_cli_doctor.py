@@ -156,6 +156,14 @@ def test_a_worker_that_is_missing_fails(
     assert told(examine(config)[1], "workers") == [remark or ("fail", degraded)]
 
 
+@pytest.mark.parametrize("part", ["calls", "journal", "ingester", "http"])
+def test_a_part_that_has_trouble_fails(config: Path, running: Gateway, part: str) -> None:
+    running.more = {part: {"degraded": "it is ill"}}
+    assert ("fail", "it is ill") in told(examine(config)[1], part)
+    running.more = {part: {"degraded": ""}}
+    assert "it is ill" not in str(examine(config))
+
+
 def test_a_listener_that_does_not_answer_fails(
     config: Path, running: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,33 @@ def never() -> bool:
     return False
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["from the start", "later"])
+def test_a_journal_that_is_no_directory_is_told_until_it_is_one(
+    state: Path, directory: Path, *, before: bool
+) -> None:
+    journal = Journal(directory)
+    append_many(journal, 3)
+    journal.close()
+    ingester = Ingester(state, None)
+    if before:
+        ingester.step(never)
+    directory.rename(state / "aside")
+    directory.write_text("in the way")
+    ingester.step(never)
+    ingester.tell(now=True)
+    status = read_status(state)
+    assert status
+    assert "Not a directory" in status.error
+    directory.unlink()
+    (state / "aside").rename(directory)
+    ingester.step(never)
+    ingester.tell(now=True)
+    status = read_status(state)
+    assert status
+    assert (status.error, status.attempts) == ("", 3)
+    ingester.close()
+
+
 def empty_archive(directory: Path) -> None:
     for path in (directory / "archive").iterdir():
         path.unlink()

@@ -107,3 +107,23 @@ def test_it_logs_as_the_gateway_does(tmp_path: Path, metrics: Metrics) -> None:
     command = Ingester(tmp_path, 60, metrics, log=log)._command()
     assert command[-5:] == ["--log-level", "error", "--log-format", "json", "--log-mask"]
     assert "--log-mask" not in Ingester(tmp_path, 60, metrics)._command()
+
+
+def test_corruptions_are_counted_over_all_ingesters_but_not_those_of_a_former_gateway(
+    tmp_path: Path, metrics: Metrics, clock: Clock
+) -> None:
+    write_status(tmp_path, Status(pid=7, started=1.0, corruptions=2))
+    ingester = Ingester(tmp_path, 60, metrics, clock=clock)
+
+    def told(started: float, corruptions: int) -> float:
+        at = Status(pid=7, started=started, at=clock.now, corruptions=corruptions)
+        write_status(tmp_path, at)
+        ingester.look()
+        return metrics.value("callgate_ingester_corruptions_total")
+
+    assert told(1.0, 2) == 0, "a former gateway's"
+    assert told(2.0, 0) == 0
+    assert told(2.0, 1) == 1
+    assert told(2.0, 1) == 1
+    assert told(3.0, 1) == 2, "another one, though by the same process id and with as many"
+    assert told(3.0, 3) == 4

@@ -317,6 +317,52 @@ def test_what_is_held_is_in_the_file_when_flush_returns_by_one_write(
     assert lines_of(path)[-1] == EndLine(5)
 
 
+@pytest.mark.parametrize("in_its_place", ["nothing", "a folder", "a file", "another segment"])
+def test_a_segment_that_was_moved_is_left_at_the_next_look(
+    directory: Path, in_its_place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(directory)
+    append_many(journal, 1)
+    journal.look()
+    assert journal.lost_segments == 0
+    (name,) = (path.name for path in segments(directory))
+    directory.rename(directory.with_name("moved"))
+    if in_its_place == "a file":
+        directory.write_text("in the way")
+    elif in_its_place != "nothing":
+        directory.mkdir()
+        if in_its_place == "another segment":
+            (directory / name).write_text("")
+    journal.look()
+    journal.look()
+    assert journal.lost_segments == 1
+    assert [f"{name} was moved or removed" in text for text in caplog.messages] == [True]
+    if in_its_place == "a file":
+        directory.unlink()
+    append_many(journal, 1)
+    journal.look()
+    journal.close()
+    (fresh,) = (path for path in segments(directory) if path.name != name)
+    assert isinstance(lines_of(fresh)[0], Attempt)
+    assert journal.lost_segments == 1
+
+
+def test_a_segment_that_cannot_be_looked_at_is_not_left(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    journal = Journal(directory)
+    append_many(journal, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        journal.look()
+    append_many(journal, 1)
+    journal.close()
+    assert (journal.lost_segments, len(segments(directory))) == (0, 1)
+
+
 def test_what_is_held_goes_to_a_new_file_when_somebody_removed_the_old(directory: Path) -> None:
     journal = Journal(directory)
     append_many(journal, 1)

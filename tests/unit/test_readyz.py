@@ -43,6 +43,12 @@ class Answers:
             "degraded",
             ["a", "b", "c"],
         ),
+        (
+            {part: {"degraded": part} for part in ("http", "ingester", "journal", "calls")},
+            200,
+            "degraded",
+            ["calls", "journal", "ingester", "http"],
+        ),
         (None, 503, "unavailable", ["no gateway is running"]),
     ],
 )

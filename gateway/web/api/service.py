@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Response
 
 from gateway.attempts.store import Rollup
+from gateway.control.trouble import troubles
 from gateway.errors import ControlError
 from gateway.tokens import Scope
 from gateway.web.context import Web, web_of
@@ -49,8 +50,7 @@ async def readyz(web: Annotated[Web, Depends(web_of)]) -> Response:
         status = await web.status()
     except ControlError as error:
         return reply(Health("unavailable", [str(error)]), status=503)
-    parts = (status["policy"], status.get("workers", {}), status["ingester"])
-    reasons = [part["degraded"] for part in parts if part.get("degraded")]
+    reasons = [text for _, text in troubles(status)]
     return reply(Health("degraded" if reasons else "ok", reasons))
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from gateway.attempts.query import AttemptFilter
 from gateway.attempts.store import AttemptStore, Rollup
+from gateway.control.trouble import troubles
 from gateway.errors import ControlError
 from gateway.web.api.attempts import event, event_stream, shown
 from gateway.web.api.policy import policy_state
@@ -92,6 +93,7 @@ async def _figures(web: Parts) -> dict[str, Any]:
         "running": status,
         "policy": policy_state(status) if status else None,
         "trouble": trouble,
+        "parts": [told for told in troubles(status or {}) if told[0] != "policy"],
     }
 
 

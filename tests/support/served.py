@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 POLICY = "numbering: {region: FR}\nlists: {nuisance: {action: block, prefixes: [+33162]}}\n"
 SETTINGS = """\
 workers: {workers}
-agi: {{listen: "127.0.0.1:0", deadline: {deadline}, allow: {allow}}}
-esl: {{listen: "127.0.0.1:0", deadline: {deadline}, allow: {allow}}}
+agi: {{listen: "127.0.0.1:0", deadline: {deadline}, max_connections: {most}, allow: {allow}}}
+esl: {{listen: "127.0.0.1:0", deadline: {deadline}, max_connections: {most}, allow: {allow}}}
 http: {{listen: {http}, allow: {allow}}}
 reload: {{watch: false}}
 state: {state}
@@ -51,6 +51,7 @@ class Served:
         workers: int = 1,
         deadline: str = "30s",
         allow: Sequence[str] = (),
+        max_connections: int = 1000,
     ) -> None:
         self.root = root
         self.state = state or root / "state"
@@ -67,6 +68,7 @@ class Served:
                 workers=workers,
                 deadline=deadline,
                 allow=[*allow],
+                most=max_connections,
             )
         )
         self.agi = self.esl = self.http = 0

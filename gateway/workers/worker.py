@@ -153,12 +153,18 @@ class Worker:
             except Exception as error:  # whatever it is, the parent has to know
                 fault = str(error) or repr(error)
             self._say(messages.Opened(asked.number, fault))
-            if not fault and not self._serving:
+            if not (fault or self._serving or self._ending.is_set()):
                 await self._serve()
 
     async def _serve(self) -> None:
-        for frontend, descriptor in self._frontends.values():
-            await frontend.start(sock=socket.socket(fileno=descriptor))
+        """One that cannot listen ends: it would live on without a call, and its backlog with it."""
+        try:
+            for frontend, descriptor in self._frontends.values():
+                await frontend.start(sock=socket.socket(fileno=descriptor))
+        except OSError:
+            log.exception("this worker cannot accept calls")
+            self._ending.set()
+            return
         self._serving = True
         self._say(messages.Serving())
 
@@ -215,7 +221,7 @@ class Worker:
         self._ending.set()
 
     async def _stop(self) -> None:
-        frontends = [frontend for frontend, _ in self._frontends.values()] if self._serving else []
+        frontends = [frontend for frontend, _ in self._frontends.values()]
         cut = sum(await asyncio.gather(*(each.drain(self._bound) for each in frontends)))
         if self._journal is not None:
             self._journal.close()

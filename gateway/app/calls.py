@@ -27,7 +27,7 @@ class Calls(Protocol):
 
     @property
     def places(self) -> Mapping[str, tuple[str, int]]:
-        """Host and port of each listener."""
+        """Host and port of each listener, also once it takes no more calls."""
         ...
 
     @property
@@ -85,6 +85,7 @@ class Here:
     ) -> None:
         self._metrics = metrics
         self._listening: dict[str, Frontend] = {}
+        self.places: dict[str, tuple[str, int]] = {}
         agi, esl = settings.agi, settings.esl
         self._frontends: dict[str, Frontend] = {
             FastAgi.name: FastAgi(
@@ -107,10 +108,6 @@ class Here:
         }
 
     @property
-    def places(self) -> Mapping[str, tuple[str, int]]:
-        return {name: frontend.address for name, frontend in self._listening.items()}
-
-    @property
     def open(self) -> int:
         return sum(frontend.listener.open for frontend in self._listening.values())
 
@@ -122,6 +119,7 @@ class Here:
         frontend = self._frontends[name]
         await frontend.start(address.host, address.port)
         self._listening[name] = frontend
+        self.places[name] = frontend.address
 
     async def start(self) -> None:
         self._metrics.set("callgate_workers", 1)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from gateway.app.calls import sections
 from gateway.app.star import carry_out
 from gateway.errors import ConfigError, Fault
+from gateway.frontends.fastagi import REFUSED
 from gateway.metrics import Metrics, Series
 from gateway.pbx.asterisk import EntryRequest
 from gateway.reload import PolicyStore
@@ -53,6 +54,7 @@ class Crew:
         self._policies = policies
         self._metrics = metrics
         self._sockets: dict[str, list[socket.socket]] = {}
+        self.places: dict[str, tuple[str, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.pool = Pool(
             settings.workers,
@@ -69,11 +71,6 @@ class Crew:
         screener.on_emergency = self._tell_emergency
 
     @property
-    def places(self) -> Mapping[str, tuple[str, int]]:
-        found = {name: sockets[0].getsockname() for name, sockets in self._sockets.items()}
-        return {name: (where[0], where[1]) for name, where in found.items()}
-
-    @property
     def open(self) -> int:
         return sum(member.open for member in self.pool.members)
 
@@ -84,6 +81,8 @@ class Crew:
     async def listen(self, name: str, address: Address) -> None:
         make = partial(listening, address.host, address.port, self.pool.count)
         self._sockets[name] = await asyncio.to_thread(make)
+        host, port = self._sockets[name][0].getsockname()[:2]
+        self.places[name] = host, port
 
     async def start(self) -> None:
         self.pool.start()
@@ -187,8 +186,13 @@ class Crew:
 
     async def _star(self, member: Member, asked: messages.Star) -> None:
         request = EntryRequest(op=asked.op, number=asked.number, by=asked.by)
-        status = await carry_out(request, self._policies)
-        member.say(messages.Done(asked.id, status))
+        status = REFUSED
+        try:
+            status = await carry_out(request, self._policies)
+        except Exception:  # who asked is waiting for an answer
+            log.exception("a star code failed")
+        finally:
+            member.say(messages.Done(asked.id, status))
 
 
 def _facts(member: Member) -> dict[str, Any]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.app import crew
+from gateway.app.calls import Here
 from gateway.app.crew import Crew
 from gateway.attempts.journal import Journal
 from gateway.calls import Call
 from gateway.entries import EntryStore
+from gateway.frontends.fastagi import REFUSED
 from gateway.metrics import Metrics
 from gateway.reload import Generations, PolicyStore
 from gateway.screener import Screener
-from gateway.settings import Settings
+from gateway.settings import Address, Settings
 from gateway.workers import messages
 from gateway.workers.member import Member
 from gateway.workers.page import MOST, Page
@@ -90,6 +94,34 @@ def test_what_a_worker_begins_with_is_what_the_parent_knows(parts: Parts) -> Non
     assert (begin.emergencies, begin.guarded) == ({"carrier": 20.0}, False)
     parts.screener.on_allowed = lambda _: None
     assert parts.crew._begin(2).guarded
+
+
+async def test_a_status_while_calls_end_still_says_where_they_came_in(
+    parts: Parts, tmp_path: Path
+) -> None:
+    address = Address("127.0.0.1", 0)
+    settings = Settings.load(tmp_path / "callgate.yaml", {})
+    here = Here(settings, parts.screener, parts.crew._policies, Metrics())
+    for calls in (parts.crew, here):
+        await calls.listen("agi", address)
+        places = calls.places
+        await calls.drain(0)
+        assert calls.places == places
+        assert places["agi"][1] > 0
+
+
+async def test_a_star_code_that_fails_is_refused_and_not_left_waiting(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> str:
+        raise RuntimeError("a bug")
+
+    told: list[messages.Message] = []
+    monkeypatch.setattr(crew, "carry_out", fail)
+    monkeypatch.setattr(Member, "say", lambda _, message: told.append(message))
+    parts.hear(messages.Star(id=3, op="block", number="+33162000000", by="100"))
+    await asyncio.gather(*parts.crew._tasks)
+    assert told == [messages.Done(3, REFUSED)]
 
 
 def test_every_worker_that_may_be_set_has_a_heart() -> None:

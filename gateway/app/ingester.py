@@ -37,17 +37,19 @@ class Ingester:
         metrics: Metrics,
         *,
         log: LogSettings | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``log`` is how it logs: as this process does."""
+        """``log`` is how it logs: as this process does. ``clock`` is one that nobody can set."""
         self._state = state
         self._keep = keep
         self._metrics = metrics
         self._log = log or LogSettings()
         self._clock = clock
-        self._since = clock()
+        former = read_status(state)
+        self._word = former.at if former else 0.0
+        self._heard = clock()
         self._silent = False
-        self._corrupt = _corruptions(read_status(state))
+        self._corrupt = _corruptions(former)
         self._child = Child(
             "ingester",
             metrics,
@@ -105,8 +107,12 @@ class Ingester:
         }
 
     def _age(self, at: float) -> float:
-        """Seconds since its last word, or since the start: what a former one said is no sign."""
-        return max(0.0, self._clock() - max(at, self._since))
+        """Seconds since a word of another time than the last was heard, or since the start: what a
+        former one said is no sign, and the time itself is that of a clock that may be set.
+        """
+        if at and at != self._word:
+            self._word, self._heard = at, self._clock()
+        return self._clock() - self._heard
 
     async def run(self) -> None:
         """Until it is cancelled; then the child makes its last pass and ends."""

@@ -7,8 +7,11 @@ that is told. A step back removes nothing, and is believed at once.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+log = logging.getLogger("callgate.ingest")
 
 JUMP = 86400.0
 GRACE = 86400.0
@@ -23,7 +26,7 @@ def _boottime() -> float:
 
 
 class Steady:
-    """Compares the clock with the one that nobody can set, from the start on."""
+    """Compares the clock with the one that nobody can set, from the start on; logs a jump once."""
 
     def __init__(
         self, wall: Callable[[], float] = _now, steady: Callable[[], float] = _boottime
@@ -41,10 +44,11 @@ class Steady:
         if ahead <= JUMP:
             self._apart, self._since = min(apart, self._apart), None
             return ""
+        text = f"the clock was set forward by {ahead / 86400:.1f} days: nothing is purged for a day"
         if self._since is None:
             self._since = now
+            log.warning("%s", text)
         if now - self._since >= GRACE:
             self._apart, self._since = apart, None
             return ""
-        days = ahead / 86400
-        return f"the clock was set forward by {days:.1f} days: nothing is purged for a day"
+        return text

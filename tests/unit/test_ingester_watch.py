@@ -75,9 +75,10 @@ def test_one_that_never_spoke_is_silent_since_the_start(
 
 
 def test_what_a_former_one_said_is_no_sign_of_this_one(
-    tmp_path: Path, ingester: Ingester, metrics: Metrics, clock: Clock
+    tmp_path: Path, metrics: Metrics, clock: Clock
 ) -> None:
     write_status(tmp_path, Status(pid=1, at=clock.now - 3600))
+    ingester = Ingester(tmp_path, 60, metrics, clock=clock)
     clock.now += 2
     ingester.look()
     assert age(metrics) == 2
@@ -127,3 +128,12 @@ def test_corruptions_are_counted_over_all_ingesters_but_not_those_of_a_former_ga
     assert told(2.0, 1) == 1
     assert told(3.0, 1) == 2, "another one, though by the same process id and with as many"
     assert told(3.0, 3) == 4
+
+
+def test_a_word_that_is_new_was_said_now_whatever_time_it_carries(
+    tmp_path: Path, ingester: Ingester, metrics: Metrics, clock: Clock
+) -> None:
+    clock.now += 2 * SILENCE
+    write_status(tmp_path, Status(pid=1, at=clock.now - SILENCE))
+    ingester.look()
+    assert age(metrics) == 0

@@ -36,12 +36,14 @@ log = logging.getLogger(__name__)
 
 MAX_CHANNEL: Final = 256 * 1024
 """Bytes of a channel's data: about 6,000 for a phone, ten times that for a browser's SDP."""
+MAX_MESSAGES: Final = 100
+"""Messages of one channel that are read: a real one has four, and some events if it lingers."""
 
 
 class _Session(Session):
     """One channel of FreeSWITCH's: its data, one answer, its replies."""
 
-    __slots__ = ("_channel", "_deaf", "_hung_up", "_reader", "_undecided", "_why_hostile")
+    __slots__ = ("_channel", "_deaf", "_heard", "_hung_up", "_reader", "_undecided", "_why_hostile")
 
     def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
         super().__init__(frontend, owner, fd, peer, due)
@@ -50,6 +52,7 @@ class _Session(Session):
         self._undecided = False
         self._why_hostile = ""
         self._hung_up = False
+        self._heard = 0
         self._deaf = False
 
     def opened(self) -> None:
@@ -62,7 +65,9 @@ class _Session(Session):
         try:
             while (message := self._reader.next_message()) is not None:
                 self._on_message(message)
-                if not self.live:
+                self._heard += 1
+                self._deaf = self._deaf or self._heard == MAX_MESSAGES
+                if not self.live or self._deaf:
                     break
         except RemoteProtocolError as error:
             self._on_nonsense(error)

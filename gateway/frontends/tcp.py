@@ -8,8 +8,8 @@ our own, which the event loop watches as a single one.
 Rule 1: a connection is bounded in time from its first moment to its last, whatever its peer does
 or leaves undone, and their number is bounded. Past the cap a new one is closed at once: the PBX
 then takes its outage branch in milliseconds instead of waiting.
-Rule 2: the work of a turn is bounded. What is still ready keeps the epoll ready, and is taken by
-the next turn, after everything else that waits in the event loop.
+Rule 2: the work of a turn is bounded, in connections and in time. What is still ready is taken by
+the next turn, after everything else that waits in the event loop; who had to wait comes first.
 Rule 3: a turn accepts before it asks who has something to say, and closes descriptors at its end:
 no number comes back within it, and with it what was told of another connection.
 Rule 4: a connection that fails harms no other one of its turn.
@@ -26,6 +26,7 @@ from collections.abc import Callable
 from errno import EMFILE, ENFILE
 from itertools import takewhile
 from select import EPOLLIN, epoll
+from time import monotonic
 from typing import Final, Protocol
 
 from gateway.frontends.binding import bind, listen
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MOST: Final = 64
 """Connections that a turn accepts, and as many that it reads: a few milliseconds of work."""
+SPAN: Final = 0.005
+"""Seconds after which a turn reads nobody else: 64 hostile peers can cost 50 ms."""
 READ_SIZE: Final = 64 * 1024
 PAUSE: Final = 0.1
 """Seconds without accepting, when the system has nothing to accept with."""
@@ -62,9 +65,8 @@ class Listener:
 
     ``frontend`` is the label under which they are counted, ``deadline`` the seconds from the
     accept to the close of each, ``max_connections`` how many may be open, ``farewell`` what those
-    above that are told. ``allow`` says who may connect, by what ``accept`` gives of a peer; others
-    are turned away as those above the cap are. ``hold`` is called as a turn begins, ``settle`` when
-    all were read; neither may raise.
+    above that are told. ``allow`` says who may connect, by what ``accept`` gives of a peer.
+    ``hold`` is called as a turn begins, ``settle`` when all were read; neither may raise.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Listener:
         self._epoll: epoll  # from start to the end of drain
         self._spare = -1  # a descriptor to accept with when there is no other
         self._closing: list[int] | None = None  # what this turn closes; None between two turns
+        self._late: frozenset[int] = frozenset()  # those ready for whom there was no time yet
         self._timer: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # set by the last to go, once we drain
 
@@ -184,14 +187,25 @@ class Listener:
             events = self._epoll.poll(0, MOST)
             if self._accept(events):
                 events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
-            for fd, event in events:
-                if (connection := self._connections.get(fd)) is not None:
-                    self._serve(connection, event)
+            self._read(events)
         finally:
             self._settle()
             self._closing = None
             for fd in closing:
                 os.close(fd)
+
+    def _read(self, events: list[tuple[int, int]]) -> None:
+        waiting, self._late = self._late, frozenset()
+        if waiting:
+            events.sort(key=lambda each: each[0] not in waiting)
+        end = monotonic() + SPAN
+        for done, (fd, event) in enumerate(events, start=1):
+            if (connection := self._connections.get(fd)) is not None:
+                self._serve(connection, event)
+                if monotonic() > end:
+                    rest = frozenset(fd for fd, _ in events[done:])
+                    self._late = waiting & rest or rest  # nobody new before these
+                    break
 
     def _serve(self, connection: Connection, event: int) -> None:
         try:

@@ -30,6 +30,7 @@ from gateway.pbx.answer import ending
 from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
+from gateway.protocols import esl
 from gateway.protocols.esl import Fields, Headers
 from gateway.protocols.esl_command import multiset
 
@@ -77,6 +78,8 @@ FIELDS: Final = Fields(
     ),
 )
 """Every header that is read of a channel, and of the replies to what it is told."""
+MAX_FACT: Final = 4096
+"""Bytes of one value, escapes and all: decoding 200 KB of them would hold up other calls."""
 _EMPTY: Final = "_undef_"
 """What stands for an empty value on the wire (switch_event_serialize)."""
 _NOBODY: Final = "0000000000"
@@ -252,12 +255,18 @@ def _attestation(channel: Headers) -> str:
 
 
 def _value(channel: Headers, name: str) -> str:
-    value = channel.get(name)
+    """What is recorded of a value: its beginning, if it is longer than any honest one."""
+    value = esl.decode((channel.raw(name) or b"")[:MAX_FACT])
     return "" if value == _EMPTY else value
 
 
 def _fact(channel: Headers, name: str) -> str:
-    value = channel.get(name)
+    raw = channel.raw(name)
+    if raw is None:
+        return ""
+    if len(raw) > MAX_FACT:
+        raise Bad(f"more than {MAX_FACT} bytes in {name}")
+    value = esl.decode(raw)
     if not value or value == _EMPTY:
         return ""
     if not (value.isascii() and value.isprintable()) and _unreadable(value):
@@ -267,4 +276,5 @@ def _fact(channel: Headers, name: str) -> str:
 
 def _salvaged(channel: Headers, name: str) -> str:
     value = _value(channel, name)
-    return quote(channel.raw(name) or b"", safe="%/") if _unreadable(value) else value
+    raw = (channel.raw(name) or b"")[:MAX_FACT]
+    return quote(raw, safe="%/") if _unreadable(value) else value

@@ -37,6 +37,8 @@ from gateway.protocols.agi_reply import HANGUP, Hangup, Reply, ReplyReader
 from gateway.protocols.buffer import Buffer
 
 MAX_REPLY_LINE: Final = 4096
+MAX_HANGUPS: Final = 16
+"""How often a caller may hang up: Asterisk can say so twice. Each one more costs us time."""
 MAX_AFTER: Final = 64 * 1024
 """Bytes read after the environment in all: replies, or what follows a hostile environment."""
 
@@ -83,7 +85,7 @@ class AgiServer:
     ``NEED_DATA``, and write what ``command`` returns in one write.
     """
 
-    __slots__ = ("_after", "_buffer", "_path", "_replies", "_sent", "_state")
+    __slots__ = ("_after", "_buffer", "_hangups", "_path", "_replies", "_sent", "_state")
 
     def __init__(self) -> None:
         self._state = _State.ENVIRONMENT
@@ -91,6 +93,7 @@ class AgiServer:
         self._replies: ReplyReader | None = None
         self._path = ""
         self._after = 0
+        self._hangups = 0
         self._sent = False
 
     @property
@@ -221,11 +224,12 @@ class AgiServer:
 
     def _early(self) -> Event:
         """Bytes between the environment and our command: a hangup, or hostile."""
-        if not self._buffer.startswith(HANGUP + b"\n"):
+        if not self._buffer.startswith(HANGUP + b"\n") or self._hangups == MAX_HANGUPS:
             return self._hostile("bytes between the environment and the first command")
         if len(self._buffer) <= len(HANGUP):
             return NEED_DATA
         self._buffer.take(b"\n")
+        self._hangups += 1
         return Hangup()
 
     def _hostile(self, why: str) -> Hostile:
@@ -239,6 +243,10 @@ class AgiServer:
             event = self._replies.read(line)
             if isinstance(event, Reply):
                 self._state = _State.DONE
+            elif isinstance(event, Hangup):
+                self._hangups += 1
+                if self._hangups > MAX_HANGUPS:
+                    raise Malformed(f"more than {MAX_HANGUPS} hangups")
             if event is not None:
                 return event
         return NEED_DATA

@@ -6,7 +6,11 @@ Rule 2: no byte is searched twice for the same mark, so a slow sender costs what
 
 from __future__ import annotations
 
+import re
+
 from gateway.errors import TooLong
+
+_newlines = re.compile(rb"\n*").match
 
 
 class Buffer:
@@ -33,6 +37,12 @@ class Buffer:
     def startswith(self, expected: bytes) -> bool:
         """Whether the bytes so far begin like ``expected``, as far as either goes."""
         return self._bytes[: len(expected)] == expected[: len(self._bytes)]
+
+    def skip_newlines(self) -> None:
+        """Drop the newlines that come first, however many, in one step."""
+        if count := _newlines(self._bytes).end():  # type: ignore[union-attr]
+            del self._bytes[:count]
+            self._searched = 0
 
     def drain(self) -> bytes:
         """Everything that is left; nothing is, afterwards."""

@@ -253,8 +253,7 @@ class EslReader:
         return message
 
     def _take_head(self) -> Message | None:
-        while self._buffer.startswith(b"\n") and len(self._buffer):
-            self._buffer.take(b"\n")  # a blank line too many between two messages
+        self._buffer.skip_newlines()  # a blank line too many between two messages
         block = self._buffer.take(b"\n\n")
         if block is None:
             return None

@@ -8,6 +8,7 @@ libFuzzer. An input that breaks a promise is written beside and ends the run: it
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ KEPT = Path(__file__).parents[2] / ".cache" / "fuzz-corpus"
 
 def main(target: str, *options: str) -> None:
     """Does not return: libFuzzer ends the process."""
+    logging.disable(logging.CRITICAL)
     folder = KEPT / target
     folder.mkdir(parents=True, exist_ok=True)
     for _, data in corpus(target):

@@ -6,7 +6,6 @@ decision, the journal's lines, the answer. Only the loop and the files are left 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import socket
@@ -31,7 +30,6 @@ LISTS = [make_list("nuisance", response=607), make_list("partners", "allow", ord
 POLICY: Policy = make_policy(
     LISTS, [prefix("nuisance", "33162"), number("nuisance", "15551234567"), prefix("partners", "1")]
 )
-logging.getLogger("gateway").setLevel(logging.CRITICAL)
 
 
 class Lines:

@@ -12,8 +12,12 @@
  * expect=, allow=, block=      how the command begins, and what tells its verdict (may be empty)
  * ok=FILE, bye=FILE            esl: the answers to a command and to "exit"
  *
+ * within=                      seconds after which an answer is of no use: it is counted as late
+ *
  * A call is a failure when the server closes early, says what was not expected, gives another
- * verdict than its caller's, or is not done when nothing has moved for PATIENCE seconds.
+ * verdict than its caller's, or is not done when nothing has moved for PATIENCE seconds. One that
+ * was closed before anything was said to it is a failure that is counted as refused, too; its time
+ * is told apart: p50 to max are of the others.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -50,11 +54,11 @@ static char *request, *callers, *ok = "200 result=1\n", *bye = "";
 static size_t ok_size = 13, bye_size;
 static struct piece pieces[PIECES];
 static int port, calls, connections = 32, is_esl;
-static double rate, ramp;
+static double rate, ramp, within;
 
 static struct call *call_of[MOST];
 static const char **caller_of;
-static int callers_count, begun, done, open_now, failures, allowed, blocked, epoll, timer;
+static int callers_count, begun, done, open_now, failures, refused, allowed, blocked, epoll, timer;
 static const char *failed_first = "";
 static int64_t *latency, began, moved;
 
@@ -121,7 +125,11 @@ static void finish(int fd, const char *why)
 {
 	struct call *call = call_of[fd];
 
-	latency[done++] = moved - call->due;
+	if (why && call->stage <= !is_esl && !call->heard)
+		latency[calls - ++refused] = moved - call->due;
+	else
+		latency[done - refused] = moved - call->due;
+	done++;
 	if (why && !failures++)
 		failed_first = why;
 	close(fd);
@@ -319,24 +327,32 @@ static int rising(const void *one, const void *other)
 	return (first > second) - (first < second);
 }
 
-static double at_share(double share)
+static double at_share(const int64_t *of, int count, double share)
 {
-	int place = done * share;
-	return done ? latency[place < done ? place : done - 1] / 1e3 : 0;
+	int place = count * share;
+	return count ? of[place < count ? place : count - 1] / 1e3 : 0;
 }
 
 static void report(void)
 {
 	double wall = (now() - began) / 1e9;
+	int heard = done - refused, late = 0;
+	const int64_t *closed = latency + calls - refused;
 	struct rusage used;
 
 	getrusage(RUSAGE_SELF, &used);
-	qsort(latency, done, sizeof *latency, rising);
+	qsort(latency, heard, sizeof *latency, rising);
+	qsort(latency + calls - refused, refused, sizeof *latency, rising);
+	while (within > 0 && late < heard && latency[heard - 1 - late] > within * 1e9)
+		late++;
 	printf("{\"calls\": %d, \"failures\": %d, \"why\": \"%s\", \"allowed\": %d, \"blocked\": %d, "
 	       "\"seconds\": %.6f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, "
-	       "\"load_cpu\": %.6f}\n",
-	       calls, failures, failed_first, allowed, blocked, wall, at_share(0.5), at_share(0.99),
-	       at_share(0.999), at_share(1),
+	       "\"late\": %d, \"refused\": %d, \"refused_p50\": %.1f, \"refused_p99\": %.1f, "
+	       "\"refused_max\": %.1f, \"load_cpu\": %.6f}\n",
+	       calls, failures, failed_first, allowed, blocked, wall, at_share(latency, heard, 0.5),
+	       at_share(latency, heard, 0.99), at_share(latency, heard, 0.999),
+	       at_share(latency, heard, 1), late, refused, at_share(closed, refused, 0.5),
+	       at_share(closed, refused, 0.99), at_share(closed, refused, 1),
 	       used.ru_utime.tv_sec + used.ru_stime.tv_sec +
 		       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
 }
@@ -358,6 +374,8 @@ static void take(char *pair)
 		rate = atof(value);
 	else if (!strcmp(pair, "ramp"))
 		ramp = atof(value);
+	else if (!strcmp(pair, "within"))
+		within = atof(value);
 	else if (!strcmp(pair, "expect"))
 		expect = value;
 	else if (!strcmp(pair, "allow"))

@@ -35,6 +35,7 @@ STALL = 3.0
 TICK = 0.25
 """Seconds between two looks at its heart."""
 _PART = 500
+_LISTEN = 0.1
 _LAST = 1.0
 
 
@@ -101,10 +102,7 @@ class Member:
         try:
             fault = "it does not read what it is told"
             if self._send_step(number, after, step):
-                async with asyncio.timeout(ACK_TIME + len(step.entries) / PER_SECOND):
-                    fault = await answer
-        except TimeoutError:
-            fault = "it did not say so in time"
+                fault = await _heard_in(answer, ACK_TIME + len(step.entries) / PER_SECOND)
         finally:
             self._answers.pop(number, None)
         if fault:
@@ -213,3 +211,15 @@ class Member:
                 answer.set_result("it has ended")
         if self._channel is not None:
             self._channel.close()
+
+
+async def _heard_in(answer: asyncio.Future[str], patience: float) -> str:
+    """The fault that a worker told, or that it told nothing in so many seconds of listening.
+
+    A pause of this process, or of the whole machine, is nobody's delay, as with ``Pulse``: it
+    counts as one spell of listening, however long it was.
+    """
+    while patience > 0 and not answer.done():
+        await asyncio.wait([answer], timeout=_LISTEN)
+        patience -= _LISTEN
+    return answer.result() if answer.done() else "it did not say so in time"

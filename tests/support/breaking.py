@@ -33,6 +33,12 @@ class Broken:
         self.clock = clock
         self.load = Load(gateway, callers=2, pause=0.01)
 
+    def set_clock(self, ahead: float) -> None:
+        """Never half a number: everybody reads it all the time."""
+        fresh = self.clock.with_name("fresh")
+        fresh.write_text(str(ahead))
+        fresh.replace(self.clock)
+
     async def calls(self, count: int = 20) -> None:
         async with self.load.running():
             await self.load.answered(count)
@@ -92,17 +98,21 @@ async def journal_moved(broken: Broken) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def journal_in_the_way(broken: Broken) -> AsyncIterator[None]:
-    """A file stands where the journal should be: nothing can be written."""
+    """A file stands where the journal should be: nothing can be written. What was there stays
+    away, for a late line may make the directory again before it could be back.
+    """
     await broken.calls()
     journal = broken.gateway.state / "journal"
-    journal.rename(journal.with_name("aside"))
-    journal.write_text("in the way")
+    while not journal.is_file():
+        aside = len(list(journal.parent.glob("aside-*")))
+        journal.rename(journal.with_name(f"aside-{aside}"))
+        with suppress(IsADirectoryError):
+            journal.write_text("in the way")
     async with broken.load.running():
         while await broken.gateway.metric("callgate_journal_errors_total") < 1:
             await broken.load.answered(5)
     yield
     journal.unlink()
-    journal.with_name("aside").rename(journal)
     await broken.calls()
 
 
@@ -162,9 +172,9 @@ async def worker_killed(broken: Broken) -> AsyncIterator[None]:
 @asynccontextmanager
 async def clock_jump(broken: Broken) -> AsyncIterator[None]:
     await broken.gateway.until(lambda status: bool(status["ingester"]["status"]))
-    broken.clock.write_text(str(100 * 86400))
+    broken.set_clock(100 * 86400)
     yield
-    broken.clock.write_text("0")
+    broken.set_clock(0)
 
 
 @asynccontextmanager

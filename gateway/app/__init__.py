@@ -14,7 +14,7 @@ from gateway.app.limits import allow_files, needed_files
 from gateway.app.notify import Notifier
 from gateway.app.state import owned
 from gateway.errors import ConfigError, Fault
-from gateway.loop import loop_factory
+from gateway.loop import loop_factory, spare_collections
 from gateway.settings import Settings
 from gateway.workers.leftovers import LOCK, end_leftovers
 
@@ -110,7 +110,12 @@ def serve(settings: Settings, *, try_next: str = "callgate probe") -> None:
         logs.background(log.level.value, log.format.value, mask=log.mask),
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
-        runner.run(_served(settings, lambda gateway: banner(gateway, try_next)))
+        runner.run(_served(settings, lambda gateway: _ready(gateway, try_next)))
+
+
+def _ready(gateway: Gateway, try_next: str) -> None:
+    spare_collections()
+    banner(gateway, try_next)
 
 
 async def _served(settings: Settings, ready: Callable[[Gateway], None]) -> None:

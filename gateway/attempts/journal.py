@@ -24,7 +24,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from gateway.attempts.ids import IdMaker, new_boot
-from gateway.attempts.lines import DeliveryLine, EndLine, Line, encode
+from gateway.attempts.lines import DeliveryLine, EndLine, Line, encode, encode_all
 from gateway.attempts.model import Attempt, Delivery
 from gateway.attempts.segments import create_segment, segment_name
 from gateway.attempts.sync import GroupSync
@@ -64,7 +64,7 @@ class Journal:
         self._size = 0
         self._lines = 0
         self._torn = False
-        self._held: list[bytes] | None = None
+        self._held: list[Line] | None = None
         self._taken = 0  # bytes of the last text that reached the file
         self._name = ""
         self.lost_segments = 0
@@ -82,11 +82,18 @@ class Journal:
 
     def append(self, attempt: Attempt) -> None:
         """Write one attempt, or hold it. Raises JournalError; the journal stays usable."""
-        self._write(attempt)
+        if self._held is None:
+            self._append(encode(attempt), 1)
+        else:
+            self._held.append(attempt)
 
     def delivery(self, attempt_id: str, delivery: Delivery, at: float) -> None:
         """Write what became of an answer at ``at``, UTC seconds. Raises JournalError."""
-        self._write(DeliveryLine(delivery._value_, attempt_id, at))
+        line = DeliveryLine(delivery._value_, attempt_id, at)
+        if self._held is None:
+            self._append(encode(line), 1)
+        else:
+            self._held.append(line)
 
     def hold(self) -> None:
         """Begin a turn: lines are kept in memory until ``flush``, and no answer may leave before.
@@ -149,14 +156,8 @@ class Journal:
         if self._sync:
             self._sync.close()
 
-    def _write(self, record: Line) -> None:
-        line = encode(record)
-        if self._held is not None:
-            self._held.append(line)
-        else:
-            self._append(line, 1)
-
-    def _write_held(self, held: list[bytes]) -> None:
+    def _write_held(self, records: list[Line]) -> None:
+        held = encode_all(records)
         try:
             self._append(b"".join(held), len(held))
         except JournalError:

@@ -43,17 +43,16 @@ MAX_MESSAGES: Final = 100
 class _Session(Session):
     """One channel of FreeSWITCH's: its data, one answer, its replies."""
 
-    __slots__ = ("_channel", "_deaf", "_heard", "_hung_up", "_reader", "_undecided", "_why_hostile")
+    _channel: Headers | None = None
+    _undecided = False
+    _why_hostile = ""
+    _hung_up = False
+    _heard = 0
+    _deaf = False
 
     def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
         super().__init__(frontend, owner, fd, peer, due)
         self._reader = EslReader(max_block=MAX_CHANNEL, fields=freeswitch.FIELDS)
-        self._channel: Headers | None = None
-        self._undecided = False
-        self._why_hostile = ""
-        self._hung_up = False
-        self._heard = 0
-        self._deaf = False
 
     def opened(self) -> None:
         self.send(CONNECT)

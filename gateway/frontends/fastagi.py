@@ -42,28 +42,36 @@ Entries = Callable[[EntryRequest], Awaitable[str]]
 class _Session(Session):
     """One connection of Asterisk's: one request, one answer."""
 
-    __slots__ = ("_agi", "_channel", "_hostile", "_hung_up", "_request", "_service")
+    _request: Request | None = None
+    _channel = ""
+    _hostile = False
+    _hung_up = False
 
     def __init__(self, service: FastAgi, owner: Owner, fd: int, peer: object, due: float) -> None:
         super().__init__(service, owner, fd, peer, due)
         self._service = service
         self._agi = AgiServer()
-        self._request: Request | None = None
-        self._channel = ""
-        self._hostile = False
-        self._hung_up = False
 
     def received(self, data: bytes) -> None:
+        event = self._agi.at_once(data)
+        if event is None:
+            self._read_on(data)
+        elif type(event) is Request:
+            self._channel = event.unique_id
+            self._on_request(event)
+        else:
+            self._on_event(event)
+
+    def _read_on(self, data: bytes) -> None:
+        """Bytes that are no whole event, or more than one."""
         if self._hostile and not self._written:
             return  # nothing counts before its answer, least of all that it is too much
-        agi = self._agi
+        self._agi.receive(data)
         try:
-            event = agi.read(data)
-            while event is not NEED_DATA:
+            while (event := self._agi.next_event()) is not NEED_DATA:
                 self._on_event(event)
                 if self._hostile and not self._written:
                     break
-                event = agi.next_event()
         except RemoteProtocolError as error:
             self.give_up("too_long" if isinstance(error, TooLong) else "garbage")
         if self._request is not None and self.live:

@@ -155,16 +155,15 @@ class Frontend:
 class Session(Connection):
     """One connection of a PBX: one request, one answer."""
 
-    __slots__ = ("_attempt", "_counted", "_frontend", "_pending", "_report", "_written")
+    _pending: object = None  # what the answer waits for; replaced if turned hostile
+    _attempt = ""
+    _report = False
+    _written = False
+    _counted = False
 
     def __init__(self, frontend: Frontend, owner: Owner, fd: int, peer: object, due: float) -> None:
         super().__init__(owner, fd, peer, due)
         self._frontend = frontend
-        self._pending: object = None  # what the answer waits for; replaced if turned hostile
-        self._attempt = ""
-        self._report = False
-        self._written = False
-        self._counted = False
 
     def answer(self, screened: Screened) -> bytes:
         """What tells this PBX a verdict, for one write."""

@@ -39,7 +39,8 @@ MOST: Final = 64
 """Connections that a turn accepts, and as many that it reads: a few milliseconds of work."""
 SPAN: Final = 0.005
 """Seconds after which a turn reads nobody else: 64 hostile peers can cost 50 ms."""
-READ_SIZE: Final = 64 * 1024
+READ_SIZE: Final = 20 * 1024
+"""More than an environment may have: what follows one that came whole is seen with it."""
 PAUSE: Final = 0.1
 """Seconds without accepting, when the system has nothing to accept with."""
 _SLACK: Final = 0.001

@@ -113,18 +113,20 @@ class Table:
 
     def reason_of(self, row: int) -> str:
         number = self.reason[row]
-        start = self.reason_end[number - 1] if number else 0
+        if not number:
+            return ""
+        start = self.reason_end[number - 1]
         return bytes(self.reason_text[start : self.reason_end[number]]).decode()
 
     def entry(self, row: int, lists: Sequence[ListDef]) -> Entry:
         """The entry of a row; ``lists`` are those that the table was built for."""
         key = self.keys[row]
         return Entry(
-            list=lists[self.list_no[row]].name,
-            kind=kind_of(key),
-            digits=digits_of(key),
-            reason=self.reason_of(row),
-            expires=self.expires[row],
-            origin=Origin(self.files[self.file[row]], self.line[row]),
-            managed=self.managed[row],
+            lists[self.list_no[row]].name,
+            kind_of(key),
+            digits_of(key),
+            self.reason_of(row),
+            self.expires[row],
+            Origin(self.files[self.file[row]], self.line[row]),
+            self.managed[row],
         )

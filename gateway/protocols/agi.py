@@ -73,6 +73,7 @@ class _State(Enum):
     DONE = auto()
 
 
+_ENVIRONMENT, _REQUESTED, _WAITING = _State.ENVIRONMENT, _State.REQUESTED, _State.WAITING
 _OUR_TURN: Final = (_State.REQUESTED, _State.HOSTILE)
 _NOTHING: Final = Buffer(MAX_ENVIRONMENT)
 """What every session begins with: most of them never keep a byte."""
@@ -85,41 +86,37 @@ class AgiServer:
     ``NEED_DATA``, and write what ``command`` returns in one write.
     """
 
-    __slots__ = ("_after", "_buffer", "_hangups", "_path", "_replies", "_sent", "_state")
-
-    def __init__(self) -> None:
-        self._state = _State.ENVIRONMENT
-        self._buffer = _NOTHING
-        self._replies: ReplyReader | None = None
-        self._path = ""
-        self._after = 0
-        self._hangups = 0
-        self._sent = False
+    _state = _State.ENVIRONMENT
+    _buffer = _NOTHING
+    _replies: ReplyReader | None = None
+    _path = ""
+    _after = 0
+    _hangups = 0
+    _sent = False
 
     @property
     def begun(self) -> bool:
         """Whether any byte of an environment is waiting for the rest of it."""
         return self._state is _State.ENVIRONMENT and len(self._buffer) > 0
 
-    def read(self, data: bytes) -> Event:
-        """``receive`` and ``next_event``, with a short way through both.
+    def at_once(self, data: bytes) -> Request | Reply | None:
+        """The one event that these bytes are and nothing else; None when they are not taken.
 
-        Raises:
-            RemoteProtocolError: this peer is not Asterisk, or not in its senses.
+        A short way past ``receive`` and ``next_event``, which take whatever this does not.
         """
-        if self._buffer is _NOTHING:
-            if self._state is _State.ENVIRONMENT:
-                request = request_of(data)
-                if request is not None:
-                    self._state = _State.REQUESTED
-                    self._path = request.path
-                    return request
-            elif self._state is _State.WAITING and (reply := _REPLIES.get(data)) is not None:
-                self._state = _State.DONE
-                self._after = len(data)
-                return reply
-        self.receive(data)
-        return self.next_event()
+        if self._buffer is not _NOTHING:
+            return None
+        if self._state is _ENVIRONMENT:
+            request = request_of(data)
+            if request is not None:
+                self._state = _REQUESTED
+                self._path = request.path
+            return request
+        if self._state is _WAITING and (reply := _REPLIES.get(data)) is not None:
+            self._state = _State.DONE
+            self._after = len(data)
+            return reply
+        return None
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""

@@ -25,10 +25,8 @@ _KEYS: Final = tuple(
     )
 )
 """In the order of ``setup_env`` in res/res_agi.c, the same in Asterisk 16 to 22."""
-_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION = 3, 5, 6, 7
-_KEPT: Final = {1: rb"(.*+)", 2: rb"h?agi://[^/\n]*+/\1"} | dict.fromkeys(
-    (_CHANNEL, _TYPE, _UNIQUE_ID, _VERSION), rb"(.*+)"
-)
+_UNIQUE_ID = 6
+_KEPT: Final = {1: rb"(.*+)", 2: rb"h?agi://[^/\n]*+/\1", _UNIQUE_ID: rb"(.*+)"}
 _is_environment: Final = re.compile(
     FIRST_LINE
     + b"".join(b"\n" + key + _KEPT.get(at, rb".*+") for at, key in enumerate(_KEYS) if at)
@@ -44,10 +42,7 @@ class Request(Struct, frozen=True, gc=False):
     """
 
     path: str
-    channel: str
     unique_id: str
-    version: str
-    type: str
 
 
 def request_of(data: bytes) -> Request | None:
@@ -55,15 +50,9 @@ def request_of(data: bytes) -> Request | None:
     found = _is_environment(data)
     if found is None or b"\0" in data or len(data) > MAX_ENVIRONMENT:
         return None
-    path, channel, kind, unique_id, version = found.groups()
+    path, unique_id = found.groups()
     try:
-        return Request(
-            path.decode("utf-8"),
-            channel=channel.decode("utf-8", "replace"),
-            unique_id=unique_id.decode("utf-8", "replace"),
-            version=version.decode("utf-8", "replace"),
-            type=kind.decode("utf-8", "replace"),
-        )
+        return Request(path.decode("utf-8"), unique_id.decode("utf-8", "replace"))
     except UnicodeDecodeError:
         return None
 
@@ -100,14 +89,5 @@ def fault_of(lines: list[bytes]) -> str:
 
 def request_on(path: str, lines: list[bytes]) -> Request:
     """What the lines of an environment without a fault ask for."""
-    return Request(
-        path,
-        channel=_value(lines, _CHANNEL),
-        unique_id=_value(lines, _UNIQUE_ID),
-        version=_value(lines, _VERSION),
-        type=_value(lines, _TYPE),
-    )
-
-
-def _value(lines: list[bytes], place: int) -> str:
-    return lines[place][len(_KEYS[place]) :].decode("utf-8", "replace")
+    unique_id = lines[_UNIQUE_ID][len(_KEYS[_UNIQUE_ID]) :]
+    return Request(path, unique_id.decode("utf-8", "replace"))

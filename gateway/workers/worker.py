@@ -23,6 +23,7 @@ from gateway.calls import Call
 from gateway.frontends.esl_outbound import EslOutbound
 from gateway.frontends.fastagi import REFUSED, FastAgi
 from gateway.frontends.session import Frontend
+from gateway.loop import spare_collections
 from gateway.metrics import Metrics
 from gateway.pbx.asterisk import EntryRequest
 from gateway.policy.model import Entry
@@ -166,6 +167,7 @@ class Worker:
             self._ending.set()
             return
         self._serving = True
+        spare_collections()
         self._say(messages.Serving())
 
     def _tell_figures(self, id: int) -> None:

@@ -73,9 +73,7 @@ def replies(*chunks: bytes) -> list[Event]:
 def test_an_honest_environment_is_one_request_in_reads_of_any_size(name: str, size: int) -> None:
     (event,) = events(*pieces(captured(name), size))
     assert isinstance(event, Request)
-    assert event.channel.startswith("PJSIP/t5-0000000")
     assert event.unique_id.startswith("179536")
-    assert (event.version, event.type) == ("22.10.1+dfsg+~cs6.17.60671434-1", "PJSIP")
 
 
 @pytest.mark.parametrize("size", [4096, 128, 16, 1])
@@ -112,9 +110,7 @@ def test_no_value_that_a_caller_wrote_is_handed_out() -> None:
     channel = Channel(caller="+18005550000", caller_name="Mallory", dnid="42", extension="43")
     (event,) = events(environment(URL, channel, ["+18005550000"]))
     assert isinstance(event, Request)
-    assert event == Request(
-        URL.partition("4573/")[2], channel.name, channel.unique_id, channel.version, channel.type
-    )
+    assert event == Request(URL.partition("4573/")[2], channel.unique_id)
 
 
 def test_arguments_are_allowed_in_order() -> None:
@@ -416,10 +412,11 @@ def at_once(data: bytes) -> list[object]:
     """The same session, whose bytes come in one read."""
     server, found = AgiServer(), list[object]()
     try:
-        event = server.read(data)
-        while event is not NEED_DATA:
+        if (event := server.at_once(data)) is not None:
             found.append(event)
-            event = server.next_event()
+        else:
+            server.receive(data)
+        found += drain(server)
     except RemoteProtocolError as error:
         found.append(type(error))
     return found
@@ -462,7 +459,7 @@ def test_the_bound_of_an_environment_is_the_same_in_one_read(length: int) -> Non
 def test_an_honest_environment_is_kept_nowhere() -> None:
     """The short way is the way that it takes: nothing of it waits in a buffer."""
     server = AgiServer()
-    assert isinstance(server.read(ENVIRONMENT), Request)
+    assert isinstance(server.at_once(ENVIRONMENT), Request)
     assert server._buffer is agi._NOTHING
     assert not len(agi._NOTHING)
 
@@ -484,14 +481,14 @@ def test_a_reply_in_one_read_gives_the_events_of_the_careful_way(
     for short in (True, False):
         server, said = AgiServer(), list[object]()
         if whole:
-            server.read(ENVIRONMENT)
+            server.at_once(ENVIRONMENT)
         else:
             events(ENVIRONMENT, server=server)
         server.command({"A": "1"})
         try:
             for data in reads:
-                if short:
-                    said.append(server.read(data))
+                if short and (event := server.at_once(data)) is not None:
+                    said.append(event)
                 else:
                     server.receive(data)
                 said += drain(server)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gateway.attempts import sync
 from gateway.attempts.ids import IdMaker, base36, new_boot, time_of
 from gateway.attempts.journal import Journal
-from gateway.attempts.lines import MAX_LINE, DeliveryLine, EndLine, Line, decode, encode
+from gateway.attempts.lines import MAX_LINE, DeliveryLine, EndLine, Line, decode, encode, encode_all
 from gateway.attempts.model import Attempt, Delivery, Shadow
 from gateway.attempts.segments import is_abandoned
 from gateway.errors import JournalError
@@ -105,6 +105,17 @@ def test_text_that_is_far_too_long_is_cut_and_not_lost() -> None:
     assert isinstance(found, Attempt)
     assert found.id == "x"
     assert found.caller == "\x00" * 1024
+
+
+@pytest.mark.parametrize("odd", ["", "\udcff", "\x00" * 10**6])
+def test_lines_of_many_records_are_those_of_each(odd: str) -> None:
+    records: list[Line] = [
+        make_attempt("x"),
+        DeliveryLine("sent", "x", 1.0),
+        make_attempt("y", caller=odd),
+        EndLine(3),
+    ]
+    assert encode_all(records) == [encode(record) for record in records]
 
 
 def test_a_line_is_in_the_file_when_append_returns(directory: Path) -> None:

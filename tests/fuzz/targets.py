@@ -32,7 +32,7 @@ from gateway.pbx.request import Refused, ScreenRequest, has_control
 from gateway.policy.decide import decide
 from gateway.policy.loader import load_draft
 from gateway.policy.model import Action, Reason, Verdict
-from gateway.protocols.agi import AgiServer, Hostile, NeedData
+from gateway.protocols.agi import AgiServer, Event, Hostile, NeedData
 from gateway.protocols.agi_environment import MAX_ENVIRONMENT, path_of
 from gateway.protocols.agi_reply import Reply
 from gateway.protocols.esl import EslReader, Headers, Message
@@ -98,11 +98,15 @@ def _whole(head: bytes) -> bytes:
 
 def _heard(environment: bytes, data: bytes, size: int) -> list[object]:
     server = AgiServer()
-    events: list[object] = [server.read(environment)]
+    events: list[object] = [server.at_once(environment)]
     server.command({"CALLGATE_STATUS": "ok"})
     try:
         for start in range(0, len(data), size):
-            event = server.read(data[start : start + size])
+            part = data[start : start + size]
+            event: Event | None = server.at_once(part)
+            if event is None:
+                server.receive(part)
+                event = server.next_event()
             while not isinstance(event, NeedData):
                 assert isinstance(event, Reply | Hostile) or type(event).__name__ == "Hangup"
                 events.append(event)

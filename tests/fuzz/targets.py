@@ -98,15 +98,11 @@ def _whole(head: bytes) -> bytes:
 
 def _heard(environment: bytes, data: bytes, size: int) -> list[object]:
     server = AgiServer()
-    events: list[object] = [server.at_once(environment)]
+    events: list[object] = [_event_of(server, environment)]
     server.command({"CALLGATE_STATUS": "ok"})
     try:
         for start in range(0, len(data), size):
-            part = data[start : start + size]
-            event: Event | None = server.at_once(part)
-            if event is None:
-                server.receive(part)
-                event = server.next_event()
+            event = _event_of(server, data[start : start + size])
             while not isinstance(event, NeedData):
                 assert isinstance(event, Reply | Hostile) or type(event).__name__ == "Hangup"
                 events.append(event)
@@ -116,6 +112,15 @@ def _heard(environment: bytes, data: bytes, size: int) -> list[object]:
     except RemoteProtocolError as error:
         events.append((type(error), str(error)))
     return events
+
+
+def _event_of(server: AgiServer, data: bytes) -> Event:
+    """The first event of these bytes, by the way that a session goes."""
+    event = server.at_once(data)
+    if event is not None:
+        return event
+    server.receive(data)
+    return server.next_event()
 
 
 def esl(data: bytes) -> None:

@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from bench.measure import (
     is_serving,
     one_load,
     running,
+    stopped,
 )
 from bench.result import GROWTH, RESULTS
 from bench.tables import write
@@ -195,15 +195,6 @@ def ingested(quick: bool) -> list[Row]:
             rows.append(row)
             print(row, flush=True)
     return rows
-
-
-@contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def wait_for(here: Site, attempts: int) -> None:

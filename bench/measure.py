@@ -3,8 +3,8 @@
 The CPU is that of the server's processes alone, in nanoseconds from their CPU clocks. A round is
 one load on each server in turn, and what is told is medians and the median of the ratios within a
 round: a neighbour that is busy for a while burdens all of them alike. The first round warms up
-and is not counted. The ingester is not part of what a call costs: it has a processor of its own,
-the load's, and its CPU is told beside.
+and is not counted. The ingester, which no call waits for, is stopped meanwhile: it would
+take the load's processor, and from us alone. What it costs is told by ``bench.growth``.
 """
 
 from __future__ import annotations
@@ -200,24 +200,37 @@ def written(name: str, data: bytes) -> Path:
     return CACHE / name
 
 
+@contextlib.contextmanager
+def stopped(*pids: int) -> Iterator[None]:
+    """These processes do nothing meanwhile."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
 @dataclass
 class Run:
     """One load on one server: microseconds of CPU per call, and what the load saw."""
 
     cpu: float
-    ingester: float
     load: dict[str, Any]
 
 
 def one_load(pid: int, work: Callable[[], dict[str, Any]]) -> Run:
     """The CPU that a server spends on it. Its processes are looked up once, before."""
-    pids = family(pid)
-    serving = [one for one in pids if is_serving(one)]
-    beside = [one for one in pids if one not in serving]
-    before, other = cpu_seconds(*serving), cpu_seconds(*beside)
+    serving = [one for one in family(pid) if is_serving(one)]
+    before = cpu_seconds(*serving)
     told = work()
-    each = 1e6 / told["calls"]
-    return Run((cpu_seconds(*serving) - before) * each, (cpu_seconds(*beside) - other) * each, told)
+    return Run((cpu_seconds(*serving) - before) / told["calls"] * 1e6, told)
+
+
+def beside(*pids: int) -> list[int]:
+    """The processes of servers that no call waits for."""
+    return [one for pid in pids for one in family(pid) if not is_serving(one)]
 
 
 def compare(
@@ -227,6 +240,7 @@ def compare(
     runs: dict[str, list[Run]] = {name: [] for name in servers}
     with contextlib.ExitStack() as stack:
         pids = {name: stack.enter_context(running(server)) for name, server in servers.items()}
+        stack.enter_context(stopped(*beside(*pids.values())))
         for counts in range(rounds + 1):
             for name, server in servers.items():
                 asked = int(calls * server.share)

@@ -76,7 +76,6 @@ class Result:
             for key in ("p50", "p99"):
                 self.row(f"{name}, {key}", [run.load[key] / 1e3 for run in found], "ms")
             self.row(f"{name}, peak of memory", [memory[name]], "MB")
-        self.row("ingester, CPU of a call", [run.ingester for run in runs[ours]], "us")
         for name in runs:
             if name != ours:
                 self.ratio(f"{ours} / {name}", cost[ours], cost[name])

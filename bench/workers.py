@@ -18,11 +18,13 @@ from bench.measure import (
     Run,
     Server,
     arguments,
+    beside,
     callgate,
     free_port,
     one_load,
     parsed,
     running,
+    stopped,
     unpin,
 )
 from bench.result import Result
@@ -44,6 +46,7 @@ def main() -> None:
             command = callgate(folder, "agi", port, options.entries, settings)
             pid = stack.enter_context(running(Server(port, command)))
             unpin(pid)
+            stack.enter_context(stopped(*beside(pid)))
             sites[count] = pid, port
         for counts in range(options.rounds + WARM_UP):
             for count, (pid, port) in sites.items():

@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.build import HERE
 from bench.corpus import corpus
 from bench.measure import (
     CONCURRENCY,
-    HERE,
     OURS,
     Load,
     Server,

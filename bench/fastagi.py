@@ -10,11 +10,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.build import binary
+from bench.build import HERE, binary
 from bench.corpus import corpus
 from bench.measure import (
     CONCURRENCY,
-    HERE,
     OURS,
     Load,
     Server,

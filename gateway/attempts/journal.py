@@ -238,7 +238,8 @@ class Journal:
         if self._sync:
             self._sync.retire(descriptor)
         else:
-            os.close(descriptor)
+            with suppress(OSError):  # its lines are written: nobody is helped by what this says
+                os.close(descriptor)
 
 
 def _whole(lines: list[bytes], taken: int) -> int:

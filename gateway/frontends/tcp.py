@@ -139,6 +139,9 @@ class Listener:
         """
         if not self._sockets:
             return 0
+        for sock in self._sockets.values():
+            with contextlib.suppress(OSError):  # it may be paused
+                self._accept_from(sock)  # whoever waits to be accepted would be reset
         self._stop_accepting()
         if self._connections:
             self._empty = asyncio.Event()
@@ -190,10 +193,12 @@ class Listener:
                 events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
             self._read(events)
         finally:
-            self._settle()
-            self._closing = None
-            for fd in closing:
-                os.close(fd)
+            try:
+                self._settle()
+            finally:  # whatever it raises: an open descriptor is a peer that waits
+                self._closing = None
+                for fd in closing:
+                    os.close(fd)
 
     def _read(self, events: list[tuple[int, int]]) -> None:
         waiting, self._late = self._late, frozenset()
@@ -295,7 +300,10 @@ class Listener:
     def _resume(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:  # not drained meanwhile
             self._spare = self._spare if self._spare >= 0 else _spare()
-            self._epoll.register(sock.fileno(), EPOLLIN)
+            try:
+                self._epoll.register(sock.fileno(), EPOLLIN)
+            except OSError:  # no memory, or none of the user's watches is left (epoll(7))
+                self._loop.call_later(PAUSE, self._resume, sock)
 
     def _expire(self) -> None:
         """One timer for all: every delay is the same, so they fall due in the order they came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Final
 
@@ -54,3 +55,11 @@ def _bind(sock: socket.socket, address: object) -> None:
         sock.bind(address)  # type: ignore[arg-type]
     except OSError as error:
         raise OSError(error.errno, f"cannot bind {address!r}: {error.strerror}") from None
+
+
+def spare() -> int:
+    """A descriptor of nothing, to be closed where there is no other; -1 when there is none."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

@@ -17,6 +17,12 @@ MAX_UNSENT: Final = 64 * 1024
 """Bytes that may wait for a peer that does not read."""
 
 
+class Counters(Protocol):
+    """Where things are counted; ``gateway.metrics.Metrics`` is one."""
+
+    def inc(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+
+
 class Owner(Protocol):
     """What reads a connection; ``gateway.frontends.tcp.Listener`` is one."""
 

@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
 
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
-from gateway.frontends.connection import Connection, Owner
-from gateway.frontends.tcp import Counters, Listener
+from gateway.frontends.connection import Connection, Counters, Owner
+from gateway.frontends.tcp import Listener
 from gateway.logs import Seldom
 from gateway.networks import permitted
 from gateway.pbx.request import Refused, ScreenRequest

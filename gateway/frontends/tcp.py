@@ -27,10 +27,10 @@ from errno import EMFILE, ENFILE
 from itertools import takewhile
 from select import EPOLLIN, epoll
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
-from gateway.frontends.binding import bind, listen
-from gateway.frontends.connection import Connection, Owner
+from gateway.frontends.binding import bind, listen, spare
+from gateway.frontends.connection import Connection, Counters, Owner
 from gateway.logs import Seldom
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,6 @@ PAUSE: Final = 0.1
 """Seconds without accepting, when the system has nothing to accept with."""
 _SLACK: Final = 0.001
 """Seconds by which a timer may be early."""
-
-
-class Counters(Protocol):
-    """Where things are counted; ``gateway.metrics.Metrics`` is one."""
-
-    def inc(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
 
 
 Make = Callable[[Owner, int, object, float], Connection]
@@ -126,7 +120,7 @@ class Listener:
             sockets = [sock]
         self._loop = asyncio.get_running_loop()
         self._epoll = epoll()
-        self._spare = _spare()
+        self._spare = spare()
         for item in sockets:
             self._sockets[item.fileno()] = item
             self._epoll.register(item.fileno(), EPOLLIN)
@@ -292,14 +286,14 @@ class Listener:
             os.close(self._spare)
             with contextlib.suppress(OSError):
                 self._turn_away(sock._accept()[0], "no_files")  # type: ignore[attr-defined]
-            self._spare = _spare()
+            self._spare = spare()
             return
         self._epoll.unregister(sock.fileno())
         self._loop.call_later(PAUSE, self._resume, sock)
 
     def _resume(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:  # not drained meanwhile
-            self._spare = self._spare if self._spare >= 0 else _spare()
+            self._spare = self._spare if self._spare >= 0 else spare()
             try:
                 self._epoll.register(sock.fileno(), EPOLLIN)
             except OSError:  # no memory, or none of the user's watches is left (epoll(7))
@@ -319,11 +313,3 @@ class Listener:
         except Exception:
             log.exception("a connection of %s failed at its end", self._frontend)
             connection.abort()
-
-
-def _spare() -> int:
-    """A descriptor of nothing; -1 when there is none."""
-    try:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1

@@ -12,7 +12,9 @@
  * expect=, allow=, block=      how the command begins, and what tells its verdict (may be empty)
  * ok=FILE, bye=FILE            esl: the answers to a command and to "exit"
  *
- * within=                      seconds after which an answer is of no use: it is counted as late
+ * within=                      seconds after which an answer is of no use: it is counted as late.
+ *                              Times then count from when a call began: the load's own delay, which
+ *                              "placing" tells (the seconds until all had begun), is left out
  *
  * A call is a failure when the server closes early, says what was not expected, gives another
  * verdict than its caller's, or is not done when nothing has moved for PATIENCE seconds. One that
@@ -58,9 +60,9 @@ static double rate, ramp, within;
 
 static struct call *call_of[MOST];
 static const char **caller_of;
-static int callers_count, begun, done, open_now, failures, refused, allowed, blocked, epoll, timer;
+static int callers_count, room, begun, done, open_now, failures, refused, allowed, blocked, epoll, timer;
 static const char *failed_first = "";
-static int64_t *latency, began, moved;
+static int64_t *latency, began, moved, placed;
 
 static void die(const char *what)
 {
@@ -158,7 +160,7 @@ static void begin(void)
 	call = call_of[fd];
 	call->number = begun;
 	call->caller = caller_of[begun % callers_count];
-	call->due = rate > 0 ? due_of(begun) : now();
+	call->due = rate > 0 && within <= 0 ? due_of(begun) : (placed = now());
 	call->heard = call->stage = 0;
 	begun++;
 	open_now++;
@@ -277,21 +279,22 @@ static void handle(int fd, uint32_t events)
 		begin();
 }
 
-/* Begin what is due, and set the timer for what is not. */
+/* Begin what is due, and set the timer for what is not. What is answered has its turn between: no
+ * more than a batch at once, and no more than there is room for, begin however late they are. */
 static void begin_due(void)
 {
-	int most = rate > 0 || calls < connections ? calls : connections;
+	int most = rate > 0 || calls < connections ? calls : connections, last = begun + BATCH;
 	struct itimerspec when = {0};
 	uint64_t ticks;
 	int64_t due;
 
 	if (read(timer, &ticks, sizeof ticks) < 0 && errno != EAGAIN)
 		die("timer");
-	while (begun < most && due_of(begun) <= now())
+	while (begun < most && begun < last && open_now < room && due_of(begun) <= now())
 		begin();
 	if (begun >= most)
 		return;
-	due = due_of(begun);
+	due = open_now < room ? due_of(begun) : now() + 1000000;
 	when.it_value = (struct timespec){due / 1000000000, due % 1000000000};
 	timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
@@ -348,11 +351,12 @@ static void report(void)
 	printf("{\"calls\": %d, \"failures\": %d, \"why\": \"%s\", \"allowed\": %d, \"blocked\": %d, "
 	       "\"seconds\": %.6f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, "
 	       "\"late\": %d, \"refused\": %d, \"refused_p50\": %.1f, \"refused_p99\": %.1f, "
-	       "\"refused_max\": %.1f, \"load_cpu\": %.6f}\n",
+	       "\"refused_max\": %.1f, \"placing\": %.6f, \"load_cpu\": %.6f}\n",
 	       calls, failures, failed_first, allowed, blocked, wall, at_share(latency, heard, 0.5),
 	       at_share(latency, heard, 0.99), at_share(latency, heard, 0.999),
 	       at_share(latency, heard, 1), late, refused, at_share(closed, refused, 0.5),
 	       at_share(closed, refused, 0.99), at_share(closed, refused, 1),
+	       placed ? (placed - began) / 1e9 : 0,
 	       used.ru_utime.tv_sec + used.ru_stime.tv_sec +
 		       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
 }
@@ -411,6 +415,7 @@ int main(int count, char **arguments)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max < MOST ? files.rlim_max : MOST;
 	setrlimit(RLIMIT_NOFILE, &files);
+	room = files.rlim_cur - 64;
 	cut(request);
 	read_callers(callers);
 	latency = calloc(calls, sizeof *latency);

@@ -35,7 +35,7 @@ FRONTENDS = ("agi", "esl")
 ENTRIES = 1000
 CALLS, FASTER = 40_000, (2, 5)
 """Of the long form: calls that find the peak, and the multiples of it that are placed."""
-SECONDS = 20
+SECONDS = 5
 
 Call = Callable[[Served, str], Awaitable[Mapping[str, str]]]
 

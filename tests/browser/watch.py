@@ -28,6 +28,9 @@ from tests.browser.chromium import PATIENCE
 
 HOST = "127.0.0.1"
 NETWORK = ("http", "https", "ws", "wss")
+CANCELLED = ("htmx:sendAbort", "htmx:afterRequest")
+"""Said of a request that a page had under way when it was left or loaded anew. Of one that failed
+htmx says ``htmx:sendError``, ``htmx:timeout`` or ``htmx:responseError`` as well."""
 
 
 class Watch:
@@ -90,7 +93,7 @@ class Watch:
         self._news.set()
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "assert"):
+        if message.type in ("error", "assert") and not message.text.startswith(CANCELLED):
             place = message.location
             where = f"{place.get('url', '')}:{place.get('lineNumber', 0)}"
             self._note(f"console {message.type}: {message.text} ({where})")

@@ -96,7 +96,7 @@ class Ingester:
         self._failures = 0
         unread = f"{moved.errors} segments cannot be read" if moved.errors else ""
         self.status.error = unread or self._clock.doubt()
-        return BUSY_PAUSE if moved.lines or purged or erased else IDLE_PAUSE
+        return _pause_after(moved.lines, more=bool(purged or erased))
 
     def close(self) -> None:
         """Close the store."""
@@ -189,10 +189,10 @@ class Ingester:
                 os.replace(f"{self._path}{suffix}", f"{aside}{suffix}")
 
 
-def _pause_after(lines: int, purged: int) -> float:
-    """``purged``: there may be more to purge, which waits for nothing."""
-    if purged or not lines:
-        return BUSY_PAUSE if purged else IDLE_PAUSE
+def _pause_after(lines: int, *, more: bool) -> float:
+    """``more``: there may be more to purge or to erase, which waits for nothing."""
+    if more or not lines:
+        return BUSY_PAUSE if more else IDLE_PAUSE
     return BUSY_PAUSE * max(1, FULL_PAUSES * min(1, lines / FULL_PASS))
 
 

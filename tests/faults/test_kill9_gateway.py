@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import pytest
 from gateway.attempts.store import AttemptStore
 from gateway.pbx.asterisk import screen_path
 from tests.fakes.asterisk import agi_call
+from tests.support.crew import port_of
 
 ROUNDS = 10
 CALLERS = 6
@@ -66,21 +66,6 @@ async def gateway(place: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-async def port_of(process: asyncio.subprocess.Process) -> int:
-    """The port from the banner, once all of it is there."""
-    assert process.stdout
-    banner = ""
-    async with asyncio.timeout(LONG):
-        while "try next" not in banner:
-            line = await process.stdout.readline()
-            assert line, "it ended before it was ready"
-            banner += line.decode()
-    assert "DEGRADED" not in banner
-    found = re.search(r"FastAGI +127\.0\.0\.1:(\d+)", banner)
-    assert found
-    return int(found[1])
 
 
 async def ask(port: int, chance: random.Random, answers: asyncio.Queue[tuple[str, str]]) -> None:

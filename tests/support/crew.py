@@ -165,14 +165,15 @@ async def serving(place: Place) -> AsyncIterator[Served]:
             cwd=ROOT,
         )
     try:
-        yield Served(place, process, await _port(process))
+        yield Served(place, process, await port_of(process))
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
 
 
-async def _port(process: asyncio.subprocess.Process) -> int:
+async def port_of(process: asyncio.subprocess.Process) -> int:
+    """The port of FastAGI from the banner, once all of it is there; what runs is what was asked."""
     assert process.stdout
     banner = ""
     async with asyncio.timeout(LONG):
@@ -180,6 +181,7 @@ async def _port(process: asyncio.subprocess.Process) -> int:
             line = await process.stdout.readline()
             assert line, "it ended before it was ready"
             banner += line.decode()
+    assert "DEGRADED" not in banner
     found = re.search(r"FastAGI +127\.0\.0\.1:(\d+)", banner)
     assert found
     return int(found[1])

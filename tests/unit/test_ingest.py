@@ -537,6 +537,22 @@ def test_the_ingester_dies_with_its_parent(state: Path, directory: Path) -> None
     journal.close()
 
 
+def test_the_more_a_pass_moved_the_longer_it_waits_for_company(
+    state: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "FULL_PASS", 20)
+    journal = Journal(directory)
+    ingester = Ingester(state, None)
+    pauses = []
+    for count in (1, 10, 100, 0):
+        append_many(journal, count)
+        pauses.append(ingester.step(never))
+    ingester.close()
+    journal.close()
+    busy = ingest.BUSY_PAUSE
+    assert pauses == pytest.approx([busy, 5 * busy, 10 * busy, ingest.IDLE_PAUSE])
+
+
 def test_the_command_rebuilds_a_store(
     state: Path, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ it, beside GNU ``sort -u`` of the same file: both on one processor, their CPU fr
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import subprocess
@@ -19,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import reload
 from bench.build import binary
 from bench.corpus import corpus
 from bench.decision import calls_of, cost
@@ -200,8 +198,6 @@ def main() -> None:
         most, least = (costs[f"decide, {size:,} entries: call"] for size in (entries, sizes[0]))
         result.ratio(f"{entries:,} / {sizes[0]:,} entries", most, least)
     within(lambda folder: loading(result, sizes[-1], min(3, options.rounds), folder))
-    rounds = 1 if options.quick else 2
-    within(lambda folder: asyncio.run(reload.measure(result, sizes[-1], rounds, folder)))
     result.note(
         "The list's prefixes have two lengths, which suits dicts and sets: each further length is "
         "one more probe. They give no order within a key, and lie in each process anew."

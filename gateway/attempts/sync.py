@@ -4,6 +4,8 @@ Rule 1: a wait joins the group that starts next, never one that is already on it
 appended after a sync began may not be in it.
 Rule 2: every use of a descriptor that blocks runs in one thread, in order. A segment that was
 finished is closed there, so no sync can meet a closed descriptor.
+Rule 3: where no thread can be started, a sync has failed: it is counted at once, nobody waits for
+it, and the next one tries again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.files import sync_directory
@@ -41,7 +44,9 @@ class GroupSync:
 
     def retire(self, descriptor: int) -> None:
         """Sync and close a finished segment."""
-        self._submit(_finish, descriptor)
+        if self._submit(_finish, descriptor) is None:
+            with suppress(OSError):
+                os.close(descriptor)
 
     def sync_directory(self, directory: Path) -> None:
         """Make the name of a new segment durable."""
@@ -52,16 +57,25 @@ class GroupSync:
         old, self._thread = self._thread, _thread()
         old.shutdown()
 
-    def _submit(self, work: Callable[..., None], *arguments: object) -> Future[None]:
-        future = self._thread.submit(work, *arguments)
+    def _submit(self, work: Callable[..., None], *arguments: object) -> Future[None] | None:
+        """None where it cannot be done, which has been counted."""
+        try:
+            future = self._thread.submit(work, *arguments)
+        except RuntimeError as error:  # no thread can be started; what was queued stays there
+            self._thread = _thread()
+            self._failed(error)
+            return None
         future.add_done_callback(self._note)
         return future
 
     def _note(self, done: Future[None]) -> None:
         error = done.exception()
         if error is not None:
-            self.failed += 1
-            log.error("the journal cannot be synced: %s", error)
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self.failed += 1
+        log.error("the journal cannot be synced: %s", error)
 
     def _join(self) -> asyncio.Future[None]:
         group = self._next
@@ -74,8 +88,14 @@ class GroupSync:
     def _start(self) -> None:
         group, self._next = self._next, None
         self._running = group is not None
-        if group is not None:
-            done = asyncio.wrap_future(self._submit(_sync, self._current()))
+        if group is None:
+            return
+        under_way = self._submit(_sync, self._current())
+        if under_way is None:
+            self._running = False
+            group.set_result(None)
+        else:
+            done = asyncio.wrap_future(under_way)
             done.add_done_callback(lambda done: self._end(group, done))
 
     def _end(self, group: asyncio.Future[None], done: asyncio.Future[None]) -> None:

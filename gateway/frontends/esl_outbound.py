@@ -60,6 +60,18 @@ class _Session(Session):
     def received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._channel is None and (channel := self._reader.at_once(data)) is not None:
+            self._heard += 1
+            self._on_message(channel)
+        else:
+            self._read_on(data)
+        if self._undecided and self._channel is not None:
+            # Only now is it known that nothing but the channel came before our answer.
+            self._undecided = False
+            self._decide(self._channel)
+
+    def _read_on(self, data: bytes) -> None:
+        """Bytes that are no whole channel, or more than one."""
         self._reader.receive(data)
         try:
             while (message := self._reader.next_message()) is not None:
@@ -70,10 +82,6 @@ class _Session(Session):
                     break
         except RemoteProtocolError as error:
             self._on_nonsense(error)
-        if self._undecided and self._channel is not None:
-            # Only now is it known that nothing but the channel came before our answer.
-            self._undecided = False
-            self._decide(self._channel)
 
     def ended(self) -> None:
         self.unanswered("gone")

@@ -64,7 +64,7 @@ OTHER_CAUSE: Final = 21
 """Every other status: mod_sofia sends 603 for it."""
 
 FIELDS: Final = Fields(
-    *("Content-Type", "Content-Length", "Reply-Text", "Channel-State", "Socket-Mode"),
+    *("Reply-Text", "Channel-State", "Socket-Mode"),
     *("Unique-ID", "Other-Leg-Unique-ID", "Channel-Call-UUID", "Caller-Privacy-Hide-Number"),
     *("Caller-Caller-ID-Number", "Caller-Caller-ID-Name", "Caller-Destination-Number"),
     *("variable_socket_path", "variable_socket_resume", "variable_sip_gateway_name"),
@@ -85,7 +85,10 @@ _EMPTY: Final = "_undef_"
 _NOBODY: Final = "0000000000"
 """The caller of a channel that was given none (SWITCH_DEFAULT_CLID_NUMBER)."""
 _PATH_PARTS: Final = 3
-_Read = Callable[[Headers, str], str]
+_DIRECTIONS: Final = {item.value: item for item in Direction}
+_Values = Mapping[str, str]
+"""The headers of a channel as they came."""
+_Read = Callable[[_Values, str], str]
 _unreadable = re.compile("[\x00-\x1f\x7f\N{REPLACEMENT CHARACTER}]").search
 
 
@@ -95,7 +98,7 @@ def read_request(channel: Headers, *, at: float) -> ScreenRequest | Refused:
     ``at`` is the time of receipt (UTC seconds).
     """
     try:
-        return _screen(channel, at)
+        return _screen(channel.values, at)
     except Bad as bad:
         return refused(channel, str(bad), at=at)
 
@@ -105,18 +108,19 @@ def refused(channel: Headers, why: str, *, at: float) -> Refused:
 
     With no legible direction the call counts as inbound: that is where attackers are.
     """
-    direction, trunk, campaign = _scopes(channel, _salvaged)
-    outbound = direction == "outbound" or is_leg(channel)
+    values = channel.values
+    direction, trunk, campaign = _scopes(values, _salvaged)
+    outbound = direction == "outbound" or _is_leg(values)
     call = Call(
         direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
-        caller=_caller(channel, _salvaged),
-        callee=_callee(channel, _salvaged),
+        caller=_caller(values, _salvaged),
+        callee=_callee(values, _salvaged),
         at=at,
         trunk=trunk,
         campaign=campaign,
-        presentation=_presentation(channel),
+        presentation=_presentation(values),
         pbx=PBX,
-        channel_id=_salvaged(channel, "Unique-ID"),
+        channel_id=_salvaged(values, "Unique-ID"),
     )
     return Refused(why, call)
 
@@ -162,106 +166,115 @@ def _beginning(
     return multiset(answer(verdict, "")).decode("ascii").removesuffix("\n\n")
 
 
-def _screen(channel: Headers, at: float) -> ScreenRequest:
-    direction, trunk, campaign = _scopes(channel, _fact)
-    if direction not in ("inbound", "outbound"):
-        raise Bad("an unknown direction" if direction else "no direction")
-    call = Call(
-        direction=Direction.OUTBOUND if is_leg(channel) else Direction(direction),
-        caller=_caller(channel, _fact),
-        callee=_callee(channel, _fact),
-        at=at,
-        trunk=trunk,
-        campaign=campaign,
-        extension=_fact(channel, "variable_callgate_extension"),
-        pbx=PBX,
-        channel_id=_fact(channel, "Unique-ID"),
-        linked_id=_linked(channel),
-        presentation=_presentation(channel),
-        caller_name=_name(channel),
-        attestation=_attestation(channel),
+def _screen(values: _Values, at: float) -> ScreenRequest:
+    said, trunk, campaign = _scopes(values, _fact)
+    direction = _DIRECTIONS.get(said)
+    if direction is None:
+        raise Bad("an unknown direction" if said else "no direction")
+    call = Call(  # by position, in the order of its fields: by keyword it costs three times that
+        Direction.OUTBOUND if _is_leg(values) else direction,
+        _caller(values, _fact),
+        _callee(values, _fact),
+        at,
+        trunk,
+        campaign,
+        _fact(values, "variable_callgate_extension"),
+        PBX,
+        _fact(values, "Unique-ID"),
+        _linked(values),
+        _presentation(values),
+        0.0,
+        _name(values),
+        _attestation(values),
     )
-    report = _value(channel, "variable_callgate_report") == "true"
-    return ScreenRequest(call, key=_value(channel, "variable_callgate_key"), report=report)
+    report = _value(values, "variable_callgate_report") == "true"
+    return ScreenRequest(call, _value(values, "variable_callgate_key"), report)
 
 
-def _scopes(channel: Headers, read: _Read) -> tuple[str, str, str]:
+def _scopes(values: _Values, read: _Read) -> tuple[str, str, str]:
     """Direction, trunk and campaign: a variable, else the path, else what a leg tells itself."""
-    path = read(channel, "variable_socket_path").split("/")
-    if path[0] not in ("inbound", "outbound") or len(path) > _PATH_PARTS:
+    path = read(values, "variable_socket_path").split("/")
+    if path[0] not in _DIRECTIONS or len(path) > _PATH_PARTS:
         path = []
     direction, trunk, campaign = (*path, "", "", "")[:_PATH_PARTS]
-    direction = read(channel, "variable_callgate_direction") or direction
-    trunk = read(channel, "variable_callgate_trunk") or trunk
-    campaign = read(channel, "variable_callgate_campaign") or campaign
-    if is_leg(channel):
+    direction = read(values, "variable_callgate_direction") or direction
+    trunk = read(values, "variable_callgate_trunk") or trunk
+    campaign = read(values, "variable_callgate_campaign") or campaign
+    if _is_leg(values):
         direction = direction or "outbound"
-        trunk = trunk or read(channel, "variable_sip_gateway_name")
+        trunk = trunk or read(values, "variable_sip_gateway_name")
     return direction, scope(trunk), scope(campaign)
 
 
 def is_leg(channel: Headers) -> bool:
     """Whether this is a leg on its way out, before its INVITE, and no call in a dialplan."""
-    return channel.raw("Channel-State") == b"CS_NONE"
+    return _is_leg(channel.values)
+
+
+def _is_leg(values: _Values) -> bool:
+    return values.get("Channel-State") == "CS_NONE"
 
 
 def needs_resume(channel: Headers) -> bool:
     """Whether this channel stays parked when its socket closes, unless it is told to go on."""
-    return channel.raw("Socket-Mode") == b"async" and "variable_socket_resume" not in channel
+    values = channel.values
+    return values.get("Socket-Mode") == "async" and "variable_socket_resume" not in values
 
 
 def gave_up(channel: Headers) -> bool:
     """Whether the dialplan has stopped waiting for us: it went on, and nothing may move it now."""
-    return channel.raw("variable_socket_resume") == b"false"
+    return channel.values.get("variable_socket_resume") == "false"
 
 
-def _linked(channel: Headers) -> str:
-    said = _fact(channel, "variable_callgate_linked") or _fact(channel, "Other-Leg-Unique-ID")
-    return said or _fact(channel, "Channel-Call-UUID")
+def _linked(values: _Values) -> str:
+    said = _fact(values, "variable_callgate_linked") or _fact(values, "Other-Leg-Unique-ID")
+    return said or _fact(values, "Channel-Call-UUID")
 
 
-def _caller(channel: Headers, read: _Read) -> str:
-    said = read(channel, "variable_callgate_caller")
-    number = said or read(channel, "Caller-Caller-ID-Number")
+def _caller(values: _Values, read: _Read) -> str:
+    said = read(values, "variable_callgate_caller")
+    number = said or read(values, "Caller-Caller-ID-Number")
     return "" if number == _NOBODY else number
 
 
-def _callee(channel: Headers, read: _Read) -> str:
-    said = read(channel, "variable_callgate_callee")
-    return said or read(channel, "Caller-Destination-Number")
+def _callee(values: _Values, read: _Read) -> str:
+    said = read(values, "variable_callgate_callee")
+    return said or read(values, "Caller-Destination-Number")
 
 
-def _presentation(channel: Headers) -> Presentation:
+def _presentation(values: _Values) -> Presentation:
     """mod_sofia sets this flag for ``Privacy: id`` and for a Remote-Party-ID that asks for it."""
-    hidden = channel.raw("Caller-Privacy-Hide-Number") == b"true"
+    hidden = values.get("Caller-Privacy-Hide-Number") == "true"
     return Presentation.RESTRICTED if hidden else Presentation.ALLOWED
 
 
-def _name(channel: Headers) -> str:
-    name = _value(channel, "Caller-Caller-ID-Name")
+def _name(values: _Values) -> str:
+    name = _value(values, "Caller-Caller-ID-Name")
     if has_control(name):
         raise Bad("a control character in Caller-Caller-ID-Name")
     return name
 
 
-def _attestation(channel: Headers) -> str:
+def _attestation(values: _Values) -> str:
     """What FreeSWITCH found when it verified the Identity header, in its own words."""
-    said = _value(channel, "variable_sip_verstat_detailed") or _value(
-        channel, "variable_sip_verstat"
-    )
-    if not said and "variable_sip_identity" in channel:
+    said = _value(values, "variable_sip_verstat_detailed")
+    said = said or _value(values, "variable_sip_verstat")
+    if not said and "variable_sip_identity" in values:
         return "unverified"
     return "" if _unreadable(said) else said
 
 
-def _value(channel: Headers, name: str) -> str:
+def _value(values: _Values, name: str) -> str:
     """What is recorded of a value: its beginning, if it is longer than any honest one."""
-    value = esl.decode((channel.raw(name) or b"")[:MAX_FACT])
+    raw = values.get(name)
+    if raw is None:
+        return ""
+    value = esl.decode(raw[:MAX_FACT])
     return "" if value == _EMPTY else value
 
 
-def _fact(channel: Headers, name: str) -> str:
-    raw = channel.raw(name)
+def _fact(values: _Values, name: str) -> str:
+    raw = values.get(name)
     if raw is None:
         return ""
     if len(raw) > MAX_FACT:
@@ -274,7 +287,7 @@ def _fact(channel: Headers, name: str) -> str:
     return value
 
 
-def _salvaged(channel: Headers, name: str) -> str:
-    value = _value(channel, name)
-    raw = (channel.raw(name) or b"")[:MAX_FACT]
-    return quote(raw, safe="%/") if _unreadable(value) else value
+def _salvaged(values: _Values, name: str) -> str:
+    value = _value(values, name)
+    raw = values.get(name, "")[:MAX_FACT]
+    return quote(raw, safe="%/", encoding="latin-1") if _unreadable(value) else value

@@ -91,7 +91,7 @@ def trunk_of(leg: Leg, policy: Policy, fallback: str) -> str:
 
 def of_freeswitch(event: Headers, *, at: float) -> Leg | None:
     """The leg of a CHANNEL_CREATE or CHANNEL_ORIGINATE; None for what is no SIP leg going out."""
-    if event.raw("Call-Direction") != b"outbound":
+    if event.get("Call-Direction") != "outbound":
         return None
     if not event.get("Channel-Name").startswith("sofia/"):
         return None

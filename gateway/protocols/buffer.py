@@ -40,8 +40,8 @@ class Buffer:
 
     def skip_newlines(self) -> None:
         """Drop the newlines that come first, however many, in one step."""
-        if count := _newlines(self._bytes).end():  # type: ignore[union-attr]
-            del self._bytes[:count]
+        if self._bytes.startswith(b"\n"):
+            del self._bytes[: _newlines(self._bytes).end()]  # type: ignore[union-attr]
             self._searched = 0
 
     def drain(self) -> bytes:

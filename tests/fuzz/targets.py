@@ -163,7 +163,7 @@ def _read_messages(data: bytes, size: int) -> list[object]:
             while (message := reader.next_message()) is not None:
                 every = Headers(message._block)
                 for name in freeswitch.FIELDS.names:
-                    assert message.raw(name.decode()) == every.raw(name.decode())
+                    assert message.raw(name) == every.raw(name)
                 _event(message)
                 found.append((message._block, message.body, message.content_type, message.ok))
             assert len(reader._buffer) <= 64 * 1024 + size

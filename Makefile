@@ -140,7 +140,7 @@ sbom: .cache/audit/.done ## write what we depend on to dist/sbom.json (CycloneDX
 	@echo dist/sbom.json
 
 # Each part has the bound of every test; the whole has this one.
-soak: $(VENV)/.dev ## the long forms of the tests of faults, in under an hour
+soak: $(VENV)/.dev asterisk ## the long forms of the tests of faults, in under an hour
 	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)
 
 # Fuzzing has an environment of its own too. An input that breaks a promise ends it with an error.

@@ -38,6 +38,10 @@ class Buffer:
         """Whether the bytes so far begin like ``expected``, as far as either goes."""
         return self._bytes[: len(expected)] == expected[: len(self._bytes)]
 
+    def endswith(self, expected: bytes) -> bool:
+        """Whether the last bytes so far are these."""
+        return self._bytes.endswith(expected)
+
     def skip_newlines(self) -> None:
         """Drop the newlines that come first, however many, in one step."""
         if self._bytes.startswith(b"\n"):

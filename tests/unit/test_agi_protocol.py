@@ -408,15 +408,16 @@ def careful(data: bytes) -> list[object]:
     return outcome(pieces(data, max(1, len(data) - 1)))
 
 
-def at_once(data: bytes) -> list[object]:
-    """The same session, whose bytes come in one read."""
+def at_once(*reads: bytes) -> list[object]:
+    """The same session, whose bytes come in one read, or in these."""
     server, found = AgiServer(), list[object]()
     try:
-        if (event := server.at_once(data)) is not None:
-            found.append(event)
-        else:
-            server.receive(data)
-        found += drain(server)
+        for data in reads:
+            if (event := server.at_once(data)) is not None:
+                found.append(event)
+            else:
+                server.receive(data)
+            found += drain(server)
     except RemoteProtocolError as error:
         found.append(type(error))
     return found
@@ -447,6 +448,9 @@ def test_an_environment_in_one_read_gives_the_events_of_the_careful_way(
         end = data.draw(st.sampled_from([start, start + 1, start + 7, text.find(b"\n", start) + 1]))
         text = text[:start] + data.draw(CHANGES | st.just(b"")) + text[max(start, end) :]
     assert at_once(text) == careful(text)
+    cuts = data.draw(st.lists(st.integers(0, len(text)) | st.just(len(text) - 1), max_size=3))
+    reads = [text[start:end] for start, end in pairwise([0, *sorted(cuts), len(text)])]
+    assert at_once(*filter(None, reads)) == careful(text)
 
 
 @pytest.mark.parametrize("length", [MAX_ENVIRONMENT - 1, MAX_ENVIRONMENT, 16 * 1024 + 1])
@@ -462,6 +466,18 @@ def test_an_honest_environment_is_kept_nowhere() -> None:
     assert isinstance(server.at_once(ENVIRONMENT), Request)
     assert server._buffer is agi._NOTHING
     assert not len(agi._NOTHING)
+
+
+@pytest.mark.parametrize("name", URL_HONEST)
+def test_an_environment_that_comes_line_by_line_is_taken_whole_at_its_end(name: str) -> None:
+    """As Asterisk writes it: what the lines were kept in is given back."""
+    server = AgiServer()
+    *lines, empty = captured(name).splitlines(keepends=True)
+    for line in lines:
+        assert server.at_once(line) is None
+        assert not events(line, server=server)
+    assert [server.at_once(empty)] == events(captured(name))
+    assert server._buffer is agi._NOTHING
 
 
 SAID = (b"200 result=0\n", b"200 result=1\n", b"200 result=-2\n", b"200 result=10\n")

@@ -32,6 +32,8 @@ PER_SECOND = 20_000
 """Managed entries for which it has another second."""
 STALL = 3.0
 """Seconds without a sign of life after which it is taken to hang."""
+END_TIME = 4.0
+"""Seconds, beyond those of its calls, in which it must have ended once its channel has."""
 TICK = 0.25
 """Seconds between two looks at its heart."""
 _PART = 500
@@ -55,6 +57,8 @@ class Member:
         self.cut = 0
         self.serving = asyncio.Event()
         self.cause = "died"
+        self.patience = END_TIME
+        """Seconds that it may live on once its channel has ended."""
         self._page = page
         self._said = said
         self._pulse = Pulse(TICK)
@@ -75,14 +79,20 @@ class Member:
         ``files`` are the descriptors that it inherits besides. OSError when it cannot be started.
         """
         process = await self._start(options, files)
-        gone = asyncio.ensure_future(process.wait())
-        hello = asyncio.ensure_future(self._hello.wait())
+        gone: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
+        hello: asyncio.Future[Any] = asyncio.ensure_future(self._hello.wait())
+        silent: asyncio.Future[Any] = asyncio.ensure_future(self._silent.wait())
         try:
-            await asyncio.wait({gone, hello}, timeout=START_TIME, return_when="FIRST_COMPLETED")
+            first = {gone, hello, silent}
+            await asyncio.wait(first, timeout=START_TIME, return_when="FIRST_COMPLETED")
             if hello.done():
                 await join(self)
-            elif not gone.done():
+            elif not (gone.done() or silent.done()):
                 self.kill("late")
+            await asyncio.wait({gone, silent}, return_when="FIRST_COMPLETED")
+            if not await _comes_in(gone, self.patience):
+                log.error("worker %d has no channel any more and does not end", self.number)
+                self.kill("stalled")
             if await gone == NOT_READY:
                 self.cause = "late"
             with suppress(TimeoutError):
@@ -90,6 +100,7 @@ class Member:
                     await self._silent.wait()  # what it said last has been heard
         finally:
             hello.cancel()
+            silent.cancel()
             self.kill(self.cause)
             await gone
             self._over()
@@ -117,19 +128,24 @@ class Member:
 
     @property
     def is_there(self) -> bool:
-        """Whether it has begun to live and has not ended."""
+        """Whether it has begun to live and can be talked to."""
         return self._hello.is_set() and not self._silent.is_set()
 
     def look(self, now: float) -> bool:
-        """Look at its heart: whether it hangs."""
-        if self.is_there:
+        """Look at its heart, also when there is no channel any more: whether it hangs."""
+        if self._lives:
             self._pulse.look(self._page.heart(self.number), now)
         return self.hangs
 
     @property
     def hangs(self) -> bool:
         """Whether it has given no sign of life for STALL seconds."""
-        return self.is_there and self._pulse.silence > STALL
+        return self._lives and self._pulse.silence > STALL
+
+    @property
+    def _lives(self) -> bool:
+        process = self._process
+        return self._hello.is_set() and process is not None and process.returncode is None
 
     def kill(self, cause: str) -> None:
         """End it now, for this cause, if it has not ended yet."""
@@ -214,12 +230,18 @@ class Member:
 
 
 async def _heard_in(answer: asyncio.Future[str], patience: float) -> str:
-    """The fault that a worker told, or that it told nothing in so many seconds of listening.
+    """The fault that a worker told, or that it told nothing in so many seconds of listening."""
+    in_time = await _comes_in(answer, patience)
+    return answer.result() if in_time else "it did not say so in time"
+
+
+async def _comes_in(awaited: asyncio.Future[Any], patience: float) -> bool:
+    """Whether it comes within so many seconds of listening.
 
     A pause of this process, or of the whole machine, is nobody's delay, as with ``Pulse``: it
     counts as one spell of listening, however long it was.
     """
-    while patience > 0 and not answer.done():
-        await asyncio.wait([answer], timeout=_LISTEN)
+    while patience > 0 and not awaited.done():
+        await asyncio.wait([awaited], timeout=_LISTEN)
         patience -= _LISTEN
-    return answer.result() if answer.done() else "it did not say so in time"
+    return awaited.done()

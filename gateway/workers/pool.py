@@ -5,7 +5,7 @@ killed. Then one word of the shared page is written, and the next call of each i
 Rule 2: a worker that dies costs the connections that it had accepted. Its socket stays open here
 and its successor goes on with it.
 Rule 3: what a worker hangs on is of no interest: without a sign of life for STALL seconds it is
-killed and replaced.
+killed and replaced. So is one whose channel has ended, once its calls have had their time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.policy.model import Entry
 from gateway.reload.editions import Step
 from gateway.workers import messages
 from gateway.workers.figures import Sums
-from gateway.workers.member import TICK, Member
+from gateway.workers.member import END_TIME, TICK, Member
 from gateway.workers.messages import Begin
 from gateway.workers.page import Page
 
@@ -198,7 +198,10 @@ class Pool:
     async def _join(self, member: Member) -> None:
         """What it has to know, and the edition in force: no other comes meanwhile."""
         async with self._turning:
-            member.say(self._begin(member.number))
+            begin = self._begin(member.number)
+            deadlines = [board.deadline for board in begin.boards.values()]
+            member.patience = END_TIME + max(deadlines, default=0.0)
+            member.say(begin)
             step = Step(self._revision, self._entries, self._directory)
             await member.open_edition(self._edition, -1, step)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import pytest
 
 from gateway.attempts.model import Attempt, Delivery
 from tests.asterisk import conftest
-from tests.asterisk.pbx import Programs, free_port
+from tests.asterisk.pbx import Programs
 from tests.support.figures import measured
 from tests.support.load import BLOCKED, ingest, stored
 from tests.support.ramp import (
@@ -33,6 +32,7 @@ from tests.support.ramp import (
     Ramp,
     RampPbx,
     Told,
+    answering,
     until,
 )
 from tests.support.served import LONG, Served, served, short_folder
@@ -44,11 +44,12 @@ POLICY = f"""\
 numbering: {{region: FR, trunks: {{carrier: {{}}}}}}
 lists: {{nuisance: {{action: block, response: {REJECTED}, prefixes: ["{BLOCKED}"]}}}}
 """
+DEADLINE, SHIPPED_DEADLINE = "CALLGATE_DEADLINE_MS", "1500"
 CAP = 4
 """Connections that the gateway serves at a time in the form that has too few."""
-STEP = 40
+STEP = 30
 """Calls a second by which the rate rises each second."""
-QUICK = pytest.param(1, 15, 100, id="quick")
+QUICK = pytest.param(1, 15, 60, id="quick")
 LONGER = pytest.param(5, 300, 300, id="soak", marks=pytest.mark.soak)
 """How often there is trouble, how many calls of each kind are seen before and in it, and the rate
 that the ramp rises to."""
@@ -100,22 +101,20 @@ class Stand:
 
 @asynccontextmanager
 async def stand(programs: Programs, outage: str, **settings: Any) -> AsyncIterator[Stand]:
-    """Also: every call so far has been told rightly, and left nothing, when the block ends."""
-    callee = free_port(socket.SOCK_DGRAM)
+    """``outage`` is what the outage branch does; ``settings`` are those of the gateway."""
     with short_folder() as folder:
         for name in ("pbx", "calls"):
             (folder / name).mkdir()
-        pbx = RampPbx(programs, folder / "pbx", callee, outage)
-        await asyncio.to_thread(pbx.start)
-        try:
-            ramp = Ramp(programs, folder / "calls", pbx)
-            async with served(**settings) as gateway, ramp.answering(callee):
+        async with answering(programs, folder / "calls") as callee, served(**settings) as gateway:
+            pbx = RampPbx(programs, folder / "pbx", callee, outage)
+            await asyncio.to_thread(pbx.start)
+            try:
                 gateway.policy.write_text(POLICY)
                 await asyncio.to_thread(gateway.client.reload)
-                await pbx.until_asking(f"127.0.0.1:{gateway.agi}")
-                yield Stand(gateway, pbx, ramp)
-        finally:
-            await asyncio.to_thread(pbx.stop)
+                await pbx.until_set("CALLGATE_ADDRESS", f"127.0.0.1:{gateway.agi}")
+                yield Stand(gateway, pbx, Ramp(programs, folder / "calls", pbx))
+            finally:
+                await asyncio.to_thread(pbx.stop)
 
 
 def agree(told: Told, attempts: dict[str, Attempt], reached: list[str], outages: int) -> None:
@@ -165,16 +164,16 @@ async def killed(stand: Stand, more: int) -> None:
     await stand.gateway.kill()
     await stand.unheard(more)
     await stand.gateway.start()
-    await stand.pbx.until_asking(f"127.0.0.1:{stand.gateway.agi}")
+    await stand.pbx.until_set("CALLGATE_ADDRESS", f"127.0.0.1:{stand.gateway.agi}")
 
 
 async def frozen(stand: Stand, more: int) -> None:
-    """It takes calls and says nothing to so many of them."""
+    """It takes calls and says nothing to so many of them, whom a short deadline ends."""
+    await stand.pbx.until_set(DEADLINE, "500")
     os.kill(stand.gateway.pid, signal.SIGSTOP)
-    try:
-        await stand.unheard(more)
-    finally:
-        os.kill(stand.gateway.pid, signal.SIGCONT)
+    await stand.unheard(more)
+    os.kill(stand.gateway.pid, signal.SIGCONT)
+    await stand.pbx.until_set(DEADLINE, "10000")
 
 
 def tell(what: str, stand: Stand, attempts: dict[str, Attempt]) -> None:
@@ -183,6 +182,7 @@ def tell(what: str, stand: Stand, attempts: dict[str, Attempt]) -> None:
     measured(
         f"ramp {what}",
         highest_rate=stand.ramp.highest("CallRate(P)"),
+        highest_unrepeated=stand.ramp.highest("CallRate(P)", unrepeated=True),
         calls=len(told.began),
         answered=counts[200],
         rejected=counts[REJECTED],
@@ -238,6 +238,7 @@ async def test_while_the_gateway_is_killed_or_frozen_nobody_is_let_in_undecided_
 @pytest.mark.soak
 async def test_more_calls_than_asterisk_can_take_end_and_leave_nothing(programs: Programs) -> None:
     async with stand(programs, "block") as stood:
+        await stood.pbx.until_set(DEADLINE, SHIPPED_DEADLINE)
         before = stood.pbx.files()
         async with stood.ramp.calling(STEP, HIGHEST):
             await until(

@@ -146,7 +146,7 @@ soak: $(VENV)/.dev asterisk ## the long forms of the tests of faults, in under a
 # Fuzzing has an environment of its own too. An input that breaks a promise ends it with an error.
 .PHONY: fuzz
 SECONDS ?= 60
-TARGETS ?= agi esl policy settings numbers http
+TARGETS ?= agi esl policy settings numbers http web smuggled
 .cache/fuzz/.done: tests/fuzz/requirements.txt requirements.lock | $(PY)
 	@$(PY) -m venv --clear .cache/fuzz
 	@.cache/fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock -r $<

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from gateway.errors import GatewayError
@@ -56,6 +57,7 @@ def create_app(web: Web, *, version: str) -> FastAPI:
     app.state.version = version
     for error in (Problem, GatewayError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, _answer)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _failed)
     api.include(app)
     pages.include(app)
@@ -73,6 +75,12 @@ async def _answer(request: Request, error: Exception) -> Response:
     if problem.status == 401:
         return _to_login(request)
     return pages.show_problem(request, problem)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Whoever hangs up in the middle of a body is no failure of ours; nobody reads this answer."""
+    del request, error
+    return Response(status_code=400)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

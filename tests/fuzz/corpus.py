@@ -56,6 +56,12 @@ def lookup(data: bytes) -> bytes:
     return b"inbound=public&next=screened\n" + form.encode()
 
 
+def _posted(path: str, body: str, *headers: str) -> str:
+    """A request as ``tests.fuzz.asking`` takes it."""
+    head = (f"POST {path} HTTP/1.1", "Host: localhost", "Authorization: Bearer @", *headers)
+    return "\r\n".join((*head, "Content-Length: @", "", body))
+
+
 _INBOUND = b"\nvariable_callgate_direction: inbound\n\n"
 _PATTERNS = {
     "agi": ("tests/vectors/agi/*.bin",),
@@ -63,7 +69,7 @@ _PATTERNS = {
     "policy": ("tests/policies/good/*.yaml", "tests/policies/bad/*.yaml", "config/policy.yaml"),
     "settings": ("config/callgate.yaml", "tests/*/config/callgate.yaml"),
 }
-_TEXTS = {
+_TEXTS: dict[str, tuple[str, ...]] = {
     "numbers": (
         *("+33123456789", "0033123456789", "0123456789", "112", "1234", "anonymous", "+266696687"),
         *("tel:+15551234567;phone-context=+1", "sip:+33123456789@example.org;user=phone", ""),
@@ -81,6 +87,27 @@ _TEXTS = {
         "call=screen/inbound/t5/-/%2B15551234567/%2B33140000000/allowed&channel_id=17953.4",
     ),
 }
+_JSON, _FORM, _PATH = _TEXTS["http"]
+_LOOKUP = (
+    "section=dialplan&Hunt-Context=public&Hunt-Caller-ID-Number=%2B33162000000"
+    "&Hunt-Destination-Number=%2B33140000000&Unique-ID=u-1&variable_sip_from_display=J%C3%A9"
+)
+_TEXTS["web"] = (
+    _posted("/v1/screen", _JSON, "Content-Type: application/json"),
+    _posted("/v1/screen/asterisk", _FORM, "Content-Type: application/x-www-form-urlencoded"),
+    _posted("/v1/screen/asterisk", _PATH, "Connection: close"),
+    _posted("/v1/freeswitch/dialplan?inbound=public&next=screened&trunk=t5", _LOOKUP),
+    _posted("/v1/screen", _JSON.replace("}", ',"report":true}'), "Origin: http://localhost"),
+    _posted("/v1/screen", '5\r\n{"dir\r\n0\r\n\r\n', "Transfer-Encoding: chunked", "Expect: x"),
+    "GET /v1/screen HTTP/1.0\r\nAuthorization: Basic eDp4\r\nCookie: a=b\r\n\r\n",
+    "GET /readyz HTTP/1.1\r\nHost: [::1]:80\r\n\r\nGET /login HTTP/1.1\r\nHost: localhost\r\n\r\n",
+)
+_TEXTS["smuggled"] = (
+    *('","caller":"+33611000000', "&caller=%2B33611000000", '"}', "\\", '\\","x":"'),
+    *("&call=screen/inbound/t5/-/%2B33611000000/%2B33140000000/allowed", "&mode=report"),
+    *("&Hunt-Context=screened&Hunt-Caller-ID-Number=%2B33611000000", "J\u00e9r\u00f4me, 3e"),
+    *("&variable_callgate_direction=outbound&section=directory", '","report":true,"trunk":"t5'),
+)
 
 
 def mutations(data: bytes, chance: random.Random, count: int) -> Iterator[list[Edit]]:
@@ -183,5 +210,5 @@ def make(target: str) -> None:
 
 
 if __name__ == "__main__":
-    for each in ("agi", "esl", "policy", "settings", "numbers", "http"):
+    for each in ("agi", "esl", "policy", "settings", "numbers", "http", "web", "smuggled"):
         make(each)

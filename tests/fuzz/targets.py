@@ -27,7 +27,8 @@ from gateway.numbers.entries import (
     read_prefix_entry,
     read_short_entry,
 )
-from gateway.pbx import freeswitch, web, xml_curl
+from gateway.pbx import freeswitch, xml_curl
+from gateway.pbx import web as mapper
 from gateway.pbx.request import Refused, ScreenRequest, has_control
 from gateway.policy.decide import decide
 from gateway.policy.loader import load_draft
@@ -38,6 +39,7 @@ from gateway.protocols.agi_reply import Reply
 from gateway.protocols.esl import EslReader, Headers, Message
 from gateway.settings import Settings
 from tests.fuzz.sessions import POLICY, READ, Talk
+from tests.fuzz.webtargets import smuggled, web
 
 AT = 1_795_362_711.0
 SIZES = (READ, 61, 1)
@@ -240,10 +242,10 @@ def _read_as_entry(raw: str, region: str | None) -> None:
 
 def http(data: bytes) -> None:
     """The bodies of the screening routes: a call, refused, or not understood; never a crash."""
-    for mapper in (web.read_json, web.read_form):
+    for read_body in (mapper.read_json, mapper.read_form):
         try:
-            request = mapper(data, at=AT)
-        except web.BadBody as error:
+            request = read_body(data, at=AT)
+        except mapper.BadBody as error:
             str(error).encode()
             continue
         _check_answers(request)
@@ -252,7 +254,7 @@ def http(data: bytes) -> None:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=50)
         binding = xml_curl.read_binding(pairs)
         request_of = xml_curl.read_lookup(body, binding, at=AT)
-    except (web.BadBody, ValueError) as error:
+    except (mapper.BadBody, ValueError) as error:
         str(error).encode()
         return
     if request_of is not None:
@@ -268,9 +270,9 @@ def _check_answers(request: ScreenRequest | Refused) -> Verdict:
         verdict = decide(request.call, POLICY)
     else:
         verdict = _BLOCKED
-    told = web.json_answer(verdict, "a-1", pbx=request.call.pbx)
+    told = mapper.json_answer(verdict, "a-1", pbx=request.call.pbx)
     assert told.verdict in ("allow", "block")
-    form = web.form_answer(verdict, "a-1")
+    form = mapper.form_answer(verdict, "a-1")
     assert re.fullmatch(r"(?:CALLGATE_[A-Z]+=[A-Za-z0-9._%-]*&?){8}", form, re.ASCII), form
     return verdict
 
@@ -281,7 +283,7 @@ def _check_facts(call: Call) -> None:
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (agi, esl, policy, settings, numbers, http)
+    target.__name__: target for target in (agi, esl, policy, settings, numbers, http, web, smuggled)
 }
 
 

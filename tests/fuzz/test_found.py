@@ -8,7 +8,9 @@ from gateway.frontends.esl_outbound import EslOutbound
 from gateway.frontends.fastagi import FastAgi
 from gateway.protocols.agi_environment import MAX_ENVIRONMENT
 from tests.fakes.freeswitch import channel_data
+from tests.fuzz.asking import http_side
 from tests.fuzz.sessions import Talk
+from tests.fuzz.webtargets import FORM, JSON, LOOKUP, POSTED
 
 URL = b"screen/inbound/t5/-/%2B15551234567/%2B33140000000/allowed"
 HEAD = b"agi_network: yes\nagi_network_script: %b\nagi_request: agi://h/%b\n" % (URL, URL)
@@ -47,3 +49,13 @@ def test_a_channel_that_calls_itself_a_disconnect_notice_is_answered() -> None:
     talk = Talk(EslOutbound, data)
     assert b"CALLGATE_VERDICT=allow" in talk.said
     assert talk.said.endswith(b"exit\n\n")
+
+
+@pytest.mark.parametrize("path", [JSON, FORM, LOOKUP])
+def test_whoever_hangs_up_within_a_body_is_no_failure_of_ours(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = POSTED.replace(b"Length: @", b"Length: 99") % path.encode()
+    (exchange,) = http_side().talk(head + b"\r\ndirection=inbound").exchanges
+    assert (exchange.body, exchange.status) == (b"direction=inbound", 400)
+    assert not [each for each in caplog.records if each.exc_info]

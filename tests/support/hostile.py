@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 
 from gateway.pbx.asterisk import screen_path
 from gateway.protocols.agi_client import Channel, environment
+from gateway.tokens import Scope, Tokens
 from tests.fakes.freeswitch import channel_data
+from tests.fuzz.asking import filled
 from tests.fuzz.corpus import corpus
 from tests.support.served import Served
 
@@ -174,11 +176,13 @@ async def attacked(
 ) -> AsyncIterator[Attacks]:
     """These listeners are attacked while the block runs, from an address of loopback."""
     control = str(gateway.state / "control.sock")
+    token = Tokens(gateway.state).create(f"pbx-{seed}", [Scope.SCREEN]).encode()
     places = {
         name: control if name == "control" else ("127.0.0.1", int(getattr(gateway, name)))
         for name in listeners
     }
-    corpora = {name: [data for _, data in corpus(name)] for name in ("agi", "esl", "http")}
+    corpora = {name: [data for _, data in corpus(name)] for name in ("agi", "esl")}
+    corpora["http"] = [filled(data, token) for _, data in corpus("web")]
     under = Attacks(dict.fromkeys(places, 0))
     tasks = [
         asyncio.create_task(under.again(Attacker(name, place, chance, corpora, source), attack))

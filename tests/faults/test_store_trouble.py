@@ -18,15 +18,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.app.lately import CALM
 from gateway.attempts.lines import DeliveryLine, decode
 from gateway.attempts.model import Attempt
 from gateway.errors import StoreError
-from tests.support.load import Load, attempts, ingest, lost, right, stored, until_stored
-from tests.support.mounts import memory
+from tests.support.figures import measured
+from tests.support.load import LONG, Load, attempts, ingest, lost, right, stored, until_stored
+from tests.support.mounts import disk, memory
 from tests.support.served import Served, served, short_folder
+from tests.support.soak import quick_and
 
 CALLERS = 4
 SET_ASIDE = "the store was corrupt, was set aside and made again from the journal (1)"
+UNWRITTEN = "could not be written to the journal"
 SILENT = 6.0
 """Seconds without a word from the ingester: more than it ever takes while it is well."""
 
@@ -241,10 +245,52 @@ async def test_a_journal_directory_that_is_gone_is_counted_until_it_is_back(
     async with load.running():
         await until_lost(gateway, load)
     status, reasons = await ready(gateway)
-    assert (status, "could not be written to the journal" in reasons) == ("degraded", True)
+    assert (status, UNWRITTEN in reasons) == ("degraded", True)
     await gateway.until_metric("callgate_deliveries_total", len(load.answers))
     journal.unlink()  # nobody writes now, who could make it before it is back
     aside.rename(journal)
     async with load.running():
         await load.answered(50)
     await check_counted(gateway, load)
+
+
+async def until_calm(gateway: Served) -> None:
+    """Until the last fault is two minutes past and nothing is said of it any more."""
+    async with asyncio.timeout(CALM + LONG):
+        while (await ready(gateway))[0] != "ok":  # noqa: ASYNC110 - told to whoever asks
+            await asyncio.sleep(1)
+
+
+@pytest.mark.parametrize("seed", quick_and(1))
+async def test_a_journal_on_a_readonly_mount_is_counted_until_it_is_writable_again(
+    seed: int,
+) -> None:
+    """The long form waits until nobody is told of it any more."""
+    with short_folder() as folder:
+        (folder / "state").mkdir(mode=0o700)
+        with disk(folder / "state", "journal") as mount:
+            gateway = Served(folder, http=True, segment_size="64KiB")
+            try:
+                await gateway.start()
+                load = Load(gateway, callers=CALLERS)
+                async with load.running():
+                    await load.answered(50)
+                await gateway.until_metric("callgate_deliveries_total", len(load.answers))
+                await asyncio.to_thread(gateway.client.rotate)  # a file that is open prevents it
+                await asyncio.to_thread(mount.make_readonly)
+                async with load.running():
+                    await until_lost(gateway, load)
+                    status, reasons = await ready(gateway)
+                    assert (status, UNWRITTEN in reasons) == ("degraded", True)
+                    mount.make_writable()
+                    await load.answered(50)
+                    errors = await gateway.metric("callgate_journal_errors_total")
+                    await load.answered(50)
+                await gateway.until(lambda status: status["ingester"]["degraded"] == "")
+                assert await gateway.metric("callgate_journal_errors_total") == errors
+                measured("readonly", answered=len(load.answers), errors=errors)
+                if seed:
+                    await until_calm(gateway)
+                await check_counted(gateway, load)
+            finally:
+                await gateway.close()

@@ -33,11 +33,11 @@ def _run(*command: str | Path) -> None:
 
 
 class Disk:
-    """An ext4 in a file, mounted by loop: its power can be cut."""
+    """An ext4 in a file, mounted by loop: its power can be cut, and it can be made read-only."""
 
-    def __init__(self, root: Path, size: int = 64 * 2**20) -> None:
-        self.path = root / "disk"
-        self._image = root / "disk.img"
+    def __init__(self, root: Path, name: str = "disk", size: int = 64 * 2**20) -> None:
+        self.path = root / name
+        self._image = root / f"{name}.img"
         self.path.mkdir()
         with self._image.open("wb") as image:
             image.truncate(size)
@@ -54,16 +54,29 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def make_readonly(self) -> None:
+        """Waits for whoever still has a file of it open to write."""
+        _patiently("mount", "-o", "remount,ro", self.path)
+
+    def make_writable(self) -> None:
+        _run("mount", "-o", "remount,rw", self.path)
+
     def unmount(self) -> None:
         """Waits for whoever still has a file of it open."""
         _unmount(self.path)
 
 
 def _unmount(path: Path) -> None:
+    if os.path.ismount(path):
+        _patiently("umount", path)
+
+
+def _patiently(*command: str | Path) -> None:
+    """Again and again while it is refused, for LONG seconds."""
     end = time.monotonic() + LONG
-    while os.path.ismount(path):
+    while True:
         try:
-            _run("umount", path)
+            return _run(*command)
         except OSError:
             if time.monotonic() > end:
                 raise
@@ -79,10 +92,10 @@ def _needed(*tools: str) -> None:
 
 
 @contextmanager
-def disk(root: Path) -> Iterator[Disk]:
-    """A mounted disk; skips where none can be had."""
+def disk(root: Path, name: str = "disk") -> Iterator[Disk]:
+    """A disk that is mounted as ``root / name``; skips where none can be had."""
     _needed("mkfs.ext4", "mount", "umount")
-    made = Disk(root)
+    made = Disk(root, name)
     try:
         made.mount()
     except OSError as error:

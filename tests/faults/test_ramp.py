@@ -148,14 +148,17 @@ def blocking_outage(told: Told, attempts: dict[str, Attempt], outages: int) -> N
 async def without_room(stand: Stand, more: int) -> None:
     """Silent peers take every place as it becomes free, until so many calls had none."""
     enough = stand.pbx.outages() + more
-    silent = []
+    silent: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     try:
         async with asyncio.timeout(LONG):
             while stand.pbx.outages() < enough:
-                silent.append((await asyncio.open_connection("127.0.0.1", stand.gateway.agi))[1])
+                silent.append(await asyncio.open_connection("127.0.0.1", stand.gateway.agi))
                 await asyncio.sleep(0.02)
+                for refused in [peer for peer in silent if peer[0].at_eof()]:
+                    silent.remove(refused)
+                    refused[1].close()
     finally:
-        for writer in silent:
+        for _, writer in silent:
             writer.close()
 
 

@@ -56,9 +56,11 @@ class RampPbx(Pbx):
         return list(SOURCES)
 
     def channels(self) -> int:
-        """Of `core show channels`."""
-        shown = self.command("core show channels count").split()
-        return int(shown[shown.index("active") - 1])
+        """Of `core show channels`; -1 when it is too busy to tell."""
+        with suppress(subprocess.TimeoutExpired, ValueError):
+            shown = self.command("core show channels count").split()
+            return int(shown[shown.index("active") - 1])
+        return -1
 
     def files(self) -> int:
         """Descriptors that its process has open."""

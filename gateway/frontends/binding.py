@@ -42,6 +42,7 @@ async def bind(host: str | None, port: int) -> list[socket.socket]:
 def listen(sock: socket.socket) -> None:
     """Make a bound socket listen, and never wait; what it accepts inherits TCP_NODELAY."""
     sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # beside what it accepted before
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.listen(BACKLOG)
 

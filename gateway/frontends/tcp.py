@@ -6,8 +6,9 @@ then the answers; close. There are no transports: the connections are descriptor
 our own, which the event loop watches as a single one.
 
 Rule 1: a connection is bounded in time from its first moment to its last, whatever its peer does
-or leaves undone, and their number is bounded. Past the cap a new one is closed at once: the PBX
-then takes its outage branch in milliseconds instead of waiting.
+or leaves undone, and their number is bounded. Past the cap, or when those before it wait too long,
+a new one is closed at once: the PBX then takes its outage branch in milliseconds. Who was let in
+is served in the order in which he spoke.
 Rule 2: the work of a turn is bounded, in connections and in time. What is still ready is taken by
 the next turn, after everything else that waits in the event loop; who had to wait comes first.
 Rule 3: a turn accepts before it asks who has something to say, and closes descriptors at its end:
@@ -23,26 +24,29 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from errno import EMFILE, ENFILE
 from itertools import takewhile
 from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Final
 
-from gateway.frontends.binding import bind, listen, spare
+from gateway.frontends.binding import bind, listen
 from gateway.frontends.connection import Connection, Counters, Owner
-from gateway.logs import Seldom
+from gateway.frontends.door import Door
 
 log = logging.getLogger(__name__)
 
 MOST: Final = 64
-"""Connections that a turn accepts, and as many that it reads: a few milliseconds of work."""
+"""Connections that a turn reads: a few milliseconds of work."""
 SPAN: Final = 0.005
-"""Seconds after which a turn reads nobody else: 64 hostile peers can cost 50 ms."""
+"""Seconds after which a turn reads nobody else, nor lets in: 64 hostile peers can cost 50 ms."""
 READ_SIZE: Final = 20 * 1024
 """More than an environment may have: what follows one that came whole is seen with it."""
-PAUSE: Final = 0.1
-"""Seconds without accepting, when the system has nothing to accept with."""
+PATIENCE: Final = 0.5
+"""The part of the deadline that those may have waited who are read, for others to be let in."""
+AGAIN: Final = 0.5
+"""The part of the cap at which a door that was shut opens: not for each who leaves."""
+LOOK: Final = 0.005
+"""Seconds between looks whether a door that was shut may open: who is silent makes no turn."""
 _SLACK: Final = 0.001
 """Seconds by which a timer may be early."""
 
@@ -82,18 +86,17 @@ class Listener:
         self._counters = counters
         self._max_connections = max_connections
         self._delay = deadline
-        self._farewell = farewell
-        self._allow = allow
+        self._door = Door(frontend, self._admit, counters=counters, farewell=farewell, allow=allow)
         self._hold = hold
         self._settle = settle
-        self._seldom = Seldom(log)
         self._connections: dict[int, Connection] = {}  # as they came, so in the order of their ends
-        self._sockets: dict[int, socket.socket] = {}
         self._epoll: epoll  # from start to the end of drain
-        self._spare = -1  # a descriptor to accept with when there is no other
         self._closing: list[int] | None = None  # what this turn closes; None between two turns
         self._late: frozenset[int] = frozenset()  # those ready for whom there was no time yet
+        self._full = False  # the last turn read as many as it may
+        self._behind = False  # and all of those had waited for too long
         self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None  # for room, while the door is shut
         self._empty: asyncio.Event | None = None  # set by the last to go, once we drain
 
     @property
@@ -104,9 +107,9 @@ class Listener:
     @property
     def address(self) -> tuple[str, int]:
         """The host and port that were bound. RuntimeError before ``start``."""
-        if not self._sockets:
+        if not self._door.sockets:
             raise RuntimeError("not listening")
-        host, port = next(iter(self._sockets.values())).getsockname()[:2]
+        host, port = next(iter(self._door.sockets.values())).getsockname()[:2]
         return host, port
 
     async def start(
@@ -120,10 +123,7 @@ class Listener:
             sockets = [sock]
         self._loop = asyncio.get_running_loop()
         self._epoll = epoll()
-        self._spare = spare()
-        for item in sockets:
-            self._sockets[item.fileno()] = item
-            self._epoll.register(item.fileno(), EPOLLIN)
+        self._door.open(sockets, self._epoll)
         self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def drain(self, bound: float) -> int:
@@ -131,12 +131,11 @@ class Listener:
 
         Returns how many had to be ended.
         """
-        if not self._sockets:
+        if not self._door.sockets:
             return 0
-        for sock in self._sockets.values():
-            with contextlib.suppress(OSError):  # it may be paused
-                self._accept_from(sock)  # whoever waits to be accepted would be reset
-        self._stop_accepting()
+        for sock in list(self._door.listening.values()):
+            self._accept_from(sock)  # whoever waits to be accepted would be reset
+        self._door.close()
         if self._connections:
             self._empty = asyncio.Event()
             with contextlib.suppress(TimeoutError):
@@ -148,17 +147,7 @@ class Listener:
             self._timer.cancel()
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
-        if self._spare >= 0:
-            os.close(self._spare)
         return len(rest)
-
-    def _stop_accepting(self) -> None:
-        for fd, sock in self._sockets.items():
-            # Another process may hold the socket too: then closing it here would not silence it.
-            with contextlib.suppress(OSError):  # it may be paused
-                self._epoll.unregister(fd)
-            sock.close()
-        self._sockets.clear()
 
     def unanswered(self, cause: str) -> None:
         """Count a peer that gets no answer."""
@@ -185,6 +174,8 @@ class Listener:
             events = self._epoll.poll(0, MOST)
             if self._accept(events):
                 events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
+            self._full = len(events) == MOST
+            self._behind = self._full and self._too_long(events)
             self._read(events)
         finally:
             try:
@@ -228,39 +219,45 @@ class Listener:
             connection.abort()
 
     def _accept(self, events: list[tuple[int, int]]) -> bool:
-        """Whether any of these events were new connections."""
-        ready = [self._sockets[fd] for fd, _ in events if fd in self._sockets]
+        """Whether anybody may have come."""
+        door = self._door
+        if door.shut and self._room() > self._max_connections * (1 - AGAIN):
+            door.reopen()
+        if len(events) == MOST:  # they are not all, and nobody new must wait for it
+            ready = list(door.listening.values())
+        else:
+            ready = [door.listening[fd] for fd, _ in events if fd in door.listening]
         for sock in ready:
             self._accept_from(sock)
         return bool(ready)
 
     def _accept_from(self, sock: socket.socket) -> None:
-        # socket.accept() is this and an object for each, which costs more than the system's part.
-        accept = sock._accept  # type: ignore[attr-defined]
         due = self._loop.time() + self._delay
-        came = 0
-        try:
-            while came < MOST:
-                fd, peer = accept()
-                came += 1
-                self._admit(fd, peer, due)
-        except (BlockingIOError, ConnectionAbortedError):
-            pass  # nobody else, or somebody who has gone already
-        except OSError as error:
-            self._make_room(sock, error)
-        if came:
-            self._counters.inc("callgate_connections_total", came, frontend=self._frontend)
+        self._door.accept(sock, self._room(), due, SPAN)
         if self._timer is None and self._connections:
             self._timer = self._loop.call_at(due, self._expire)
+        if self._door.shut and self._look is None:
+            self._look = self._loop.call_later(LOOK, self._reopen)
+
+    def _reopen(self) -> None:
+        """Open if there was no full turn since the last look: then nobody waits but for us."""
+        full, self._full = self._full, False
+        if not full and len(self._connections) < self._max_connections:
+            self._behind = False
+            self._door.reopen()
+        shut = self._door.shut
+        self._look = self._loop.call_later(LOOK, self._reopen) if shut else None
+
+    def _room(self) -> int:
+        return 0 if self._behind else self._max_connections - len(self._connections)
+
+    def _too_long(self, events: list[tuple[int, int]]) -> bool:
+        """Whether all these have waited for long, also the last who came."""
+        soon = self._loop.time() + self._delay * (1 - PATIENCE)
+        known = self._connections
+        return all(known[fd].due < soon for fd, _ in events if fd in known)
 
     def _admit(self, fd: int, peer: object, due: float) -> None:
-        if self._allow is not None and not self._allow(peer):
-            self._seldom.warning("%s is turned away: it is not in %s.allow", peer, self._frontend)
-            self._turn_away(fd, "not_allowed")
-            return
-        if len(self._connections) >= self._max_connections:
-            self._turn_away(fd, "over_limit")
-            return
         try:
             os.set_blocking(fd, False)
             self._epoll.register(fd, EPOLLIN)
@@ -269,35 +266,6 @@ class Listener:
             raise
         connection = self._connections[fd] = self._make(self, fd, peer, due)
         connection.opened()
-
-    def _turn_away(self, fd: int, cause: str) -> None:
-        self.unanswered(cause)
-        with contextlib.suppress(OSError):
-            os.write(fd, self._farewell)
-        os.close(fd)
-
-    def _make_room(self, sock: socket.socket, error: OSError) -> None:
-        """There is nothing to accept with: whoever is first is turned away, or all wait a moment.
-
-        Without a descriptor nobody can even be turned away, so one is kept to spare.
-        """
-        self._seldom.warning("the %s listener cannot accept: %s", self._frontend, error)
-        if error.errno in (EMFILE, ENFILE) and self._spare >= 0:
-            os.close(self._spare)
-            with contextlib.suppress(OSError):
-                self._turn_away(sock._accept()[0], "no_files")  # type: ignore[attr-defined]
-            self._spare = spare()
-            return
-        self._epoll.unregister(sock.fileno())
-        self._loop.call_later(PAUSE, self._resume, sock)
-
-    def _resume(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:  # not drained meanwhile
-            self._spare = self._spare if self._spare >= 0 else spare()
-            try:
-                self._epoll.register(sock.fileno(), EPOLLIN)
-            except OSError:  # no memory, or none of the user's watches is left (epoll(7))
-                self._loop.call_later(PAUSE, self._resume, sock)
 
     def _expire(self) -> None:
         """One timer for all: every delay is the same, so they fall due in the order they came."""

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 import uvloop
 
-from gateway.frontends import tcp
+from gateway.frontends import door, tcp
 from gateway.frontends.connection import MAX_UNSENT, Connection, Owner
 from gateway.frontends.fastagi import FastAgi
 from gateway.frontends.tcp import Listener
@@ -162,7 +162,7 @@ async def test_without_a_descriptor_to_spare_callers_wait_and_the_loop_does_not_
                 raise OSError(errno.ENOMEM, "no memory")
             return real(self)
 
-    monkeypatch.setattr(tcp, "PAUSE", 0.01)
+    monkeypatch.setattr(door, "PAUSE", 0.01)
     with Full() as bound, peers(1) as (peer,):
         bound.bind(("127.0.0.1", 0))
         server = Listener("agi", Noted, counters=WatchedMetrics(), max_connections=5, deadline=30.0)
@@ -185,7 +185,7 @@ async def test_a_pause_that_ends_after_the_listener_is_harmless(
             raise OSError(errno.ENOMEM, "no memory")
 
     refused = asyncio.Event()
-    monkeypatch.setattr(tcp, "PAUSE", 0.01)
+    monkeypatch.setattr(door, "PAUSE", 0.01)
     with Full() as bound, peers(1) as (peer,):
         bound.bind(("127.0.0.1", 0))
         server = Listener("agi", Noted, counters=WatchedMetrics(), max_connections=5, deadline=30.0)
@@ -307,7 +307,7 @@ async def test_a_turn_takes_no_more_than_its_bound_and_the_loop_runs_between() -
     between = 0
 
     def hold() -> None:
-        turns.append(len(Noted.made))
+        turns.append(sum(1 for one in Noted.made if one.data))
 
     async def beat() -> None:
         nonlocal between
@@ -455,7 +455,7 @@ async def test_a_host_name_is_bound_on_all_its_addresses(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(loop, "getaddrinfo", both)
     async with listening() as (server, _):
-        addresses = [sock.getsockname() for sock in server._sockets.values()]
+        addresses = [sock.getsockname() for sock in server._door.sockets.values()]
         assert [host for host, _ in addresses] == ["127.0.0.1", "127.0.0.2"]
         for address in addresses:
             with peers(1) as (peer,):

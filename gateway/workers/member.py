@@ -55,6 +55,8 @@ class Member:
         """The last edition that it said is ready; -1 before the first."""
         self.open = 0
         self.cut = 0
+        self.was_told = False
+        """Whether it accepted calls and then ended in good order: somebody told it to."""
         self.serving = asyncio.Event()
         self.cause = "died"
         self.patience = END_TIME
@@ -78,11 +80,12 @@ class Member:
 
         ``files`` are the descriptors that it inherits besides. OSError when it cannot be started.
         """
-        process = await self._start(options, files)
+        process, ours = await self._start(options, files)
         gone: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
         hello: asyncio.Future[Any] = asyncio.ensure_future(self._hello.wait())
         silent: asyncio.Future[Any] = asyncio.ensure_future(self._silent.wait())
         try:
+            self._channel = await Channel.on(ours, messages.ToParent, self._heard, self._over)
             first = {gone, hello, silent}
             await asyncio.wait(first, timeout=START_TIME, return_when="FIRST_COMPLETED")
             if hello.done():
@@ -157,8 +160,10 @@ class Member:
 
     async def _start(
         self, options: Mapping[str, Any], files: Sequence[int]
-    ) -> asyncio.subprocess.Process:
-        """In a session of its own: a Ctrl-C meant for us must not end it before we say so.
+    ) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Its process, and our end of the channel.
+
+        In a session of its own: a Ctrl-C meant for us must not end it before we say so.
 
         Who reads our standard output sees its end with ours, whatever becomes of the workers.
         """
@@ -185,8 +190,7 @@ class Member:
                 raise
         self._process, self.pid, self.started = process, process.pid, time.time()
         ours.setblocking(False)
-        self._channel = await Channel.on(ours, messages.ToParent, self._heard, self._over)
-        return process
+        return process, ours
 
     def _send_step(self, number: int, after: int, step: Step) -> bool:
         entries = list(step.entries.items())
@@ -211,6 +215,7 @@ class Member:
                 self.serving.set()
             case messages.Ended(cut):
                 self.cut = cut
+                self.was_told = self.serving.is_set()
             case messages.Figures():
                 self.open = message.open
                 self._said(self, message)

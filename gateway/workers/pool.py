@@ -190,7 +190,8 @@ class Pool:
                 self._forget(number)
             if self._stopping:
                 return
-            pause = pause_after(pause, time.monotonic() - began)
+            lived = CALM if member.was_told else time.monotonic() - began
+            pause = pause_after(pause, lived)
             self._metrics.inc("callgate_worker_restarts_total", cause=cause)
             log.error("worker %d (process %d) %s; again in %g s", number, member.pid, cause, pause)
             await asyncio.sleep(pause)

@@ -13,7 +13,7 @@ import pytest
 from gateway.metrics import Metrics
 from gateway.workers import member, pool
 from gateway.workers.messages import Begin, Board
-from gateway.workers.pool import Pool
+from gateway.workers.pool import FIRST_PAUSE, Pool
 from tests.support.crew import gone
 
 LONG = 120
@@ -33,12 +33,15 @@ def say(message):
     data = msgspec.msgpack.encode(message)
     end.sendall(len(data).to_bytes(4, "big") + data)
 
-def serve():
+def join():
     say(messages.Hello())
     for _ in ("Begin", "Open"):
         size = int.from_bytes(end.recv(4, socket.MSG_WAITALL), "big")
         end.recv(size, socket.MSG_WAITALL)
     say(messages.Opened(0))
+
+def serve():
+    join()
     say(messages.Serving())
 
 def break_channel():
@@ -154,3 +157,22 @@ async def test_one_that_ends_its_calls_without_its_channel_has_the_time_for_it(
         pid = await kept.pid()
         await kept.replaced("died")
         await gone(pid)
+
+
+@pytest.mark.parametrize(
+    ("before", "pause"), [("serve()", 0.0), ("join()", FIRST_PAUSE)], ids=["served", "could not"]
+)
+async def test_only_one_that_served_and_was_told_to_end_is_replaced_at_once(
+    before: str,
+    pause: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that cannot listen ends in good order too, and would do so again and again."""
+    monkeypatch.setattr(pool, "CALM", NEVER)
+    part = f"{before}\nsay(messages.Ended(0))\nend.close()"
+    async with keeping(part, tmp_path, monkeypatch) as kept:
+        await kept.replaced("died")
+    [first, *_] = [record for record in caplog.records if "again in" in record.getMessage()]
+    assert first.getMessage().endswith(f"died; again in {pause:g} s")

@@ -243,7 +243,7 @@ async def test_more_calls_than_asterisk_can_take_end_and_leave_nothing(programs:
     async with stand(programs, "block") as stood:
         await stood.pbx.until_set(DEADLINE, SHIPPED_DEADLINE)
         before = stood.pbx.files()
-        async with stood.ramp.calling(STEP, HIGHEST):
+        async with stood.ramp.calling(2 * STEP, HIGHEST):
             await until(
                 lambda: stood.ramp.highest("TargetRate") >= HIGHEST, "the highest rate", ALL_OVER
             )

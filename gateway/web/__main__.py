@@ -16,7 +16,7 @@ import uvicorn
 from gateway import logs
 from gateway.control.server import program_version
 from gateway.web.app import create_app
-from gateway.web.connections import cut_off, overdue, protocol
+from gateway.web.connections import cut_off, limit_log, overdue, protocol
 from gateway.web.context import Web
 from gateway.web.options import Options
 
@@ -59,7 +59,7 @@ def main(argument: str) -> None:
             lifespan="on",
             ws="none",
         )
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        limit_log(logging.getLogger("uvicorn.error"))
         listening = socket.socket(fileno=options.descriptor)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(_Server(config, web), listening, options.parent))

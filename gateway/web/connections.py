@@ -4,6 +4,7 @@ Rule 1: where there is no room, the connection that has been silent longest make
 many and asks nothing, or takes no answer, keeps nobody out. Whoever takes one is never cut off.
 Rule 2: nobody is listened to for long without a request, and no head of one grows without end.
 Rule 3: who may not connect takes nobody's room: it is closed before a byte of it is read.
+Rule 4: what anybody can send without a token fills no log.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _TOO_LARGE = (
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
 
-_seldom = Seldom(logging.getLogger("callgate.http"))
+_log = logging.getLogger("callgate.http")
+_seldom = Seldom(_log)
+_broken = Seldom(_log)
 
 if TYPE_CHECKING:
     _Uvicorn = HttpToolsProtocol
@@ -118,6 +121,19 @@ def protocol(allow: Sequence[str] = ()) -> type[asyncio.Protocol]:
     made: type[_Bounded] = H11 if HttpToolsProtocol is None else HttpTools
     may = permitted(allow)
     return made if may is None else type(made.__name__, (made,), {"may": staticmethod(may)})
+
+
+def limit_log(server: logging.Logger) -> None:
+    """Let the server's warnings through seldom: it has one for every broken request."""
+    server.setLevel(logging.WARNING)
+    server.addFilter(_passes)
+
+
+def _passes(record: logging.LogRecord) -> bool:
+    if record.levelno != logging.WARNING:
+        return True
+    _broken.warning("%s", record.getMessage())
+    return False
 
 
 def cut_off(connection: _Bounded) -> None:

@@ -111,6 +111,7 @@ class Door:
                 came += 1
                 if allow is not None and not allow(peer):
                     self._refuse(fd, peer)
+                    room += 1  # he takes none
                 elif came - away > room:
                     away += 1
                     self._turn_away(fd)

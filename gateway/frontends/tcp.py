@@ -41,8 +41,11 @@ SPAN: Final = 0.005
 """Seconds after which a turn reads nobody else, nor lets in: 64 hostile peers can cost 50 ms."""
 READ_SIZE: Final = 20 * 1024
 """More than an environment may have: what follows one that came whole is seen with it."""
-PATIENCE: Final = 0.5
-"""The part of the deadline that those may have waited who are read, for others to be let in."""
+PATIENCE: Final = 0.25
+"""The part of the deadline that whoever is read may have waited, for others to be let in.
+
+A channel of FreeSWITCH is read three times, and waits for each.
+"""
 AGAIN: Final = 0.5
 """The part of the cap at which a door that was shut opens: not for each who leaves."""
 LOOK: Final = 0.005

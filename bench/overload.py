@@ -1,18 +1,24 @@
 """What is answered when more calls come than can be: goodput at 1, 2 and 5 times the peak.
 
 The peak is that of a closed loop in the same round. Then calls begin at a multiple of it, whatever
-the gateway does, which runs with the default cap and deadline. Goodput is calls answered within the
-deadline in a second, until the last call is over; what was refused is told with its time, so that
-it can be seen to be refused at once. The load has a processor of its own, and can place no more
-than that allows: what it did place in a second is told too.
+the gateway does (an open loop), which runs with the default cap and deadline; a time counts from
+when its call was due. Goodput is the calls answered within the deadline for each second in which
+calls began. A refused call is one that was closed unheard; its time tells whether it was at once.
+
+One processor cannot place five times what another one answers. So the gateway has SHARE of its own
+(a quota of a cgroup, which needs root), and the load the other one, whole; "late by the load" tells
+whether it kept up. Then the same without the quota, at 2 times and at what the load can place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.esl import load_for as esl_load_for
 from bench.fastagi import load_for
 from bench.measure import (
     LIMITS,
@@ -21,7 +27,9 @@ from bench.measure import (
     Server,
     arguments,
     callgate,
+    family,
     free_port,
+    is_serving,
     parsed,
     running,
 )
@@ -29,21 +37,56 @@ from bench.result import Result
 from gateway.settings import Settings
 
 FACTORS = (1, 2, 5)
-SECONDS = 5.0
+SHARE, PERIOD = 0.25, 10_000
+"""Of a processor; microseconds in which it is given."""
+SECONDS, QUICK = 5.0, 2.0
 """Of calls at each multiple."""
+PLACED = 30_000
+"""Calls a second of the last load on a gateway with a whole processor: about what one can place."""
+GROUPS = Path("/sys/fs/cgroup")
 
 
-def with_defaults(folder: Path, port: int, entries: int) -> tuple[Server, float]:
+def with_defaults(folder: Path, frontend: str, port: int, entries: int) -> tuple[Server, float]:
     """A gateway with the cap and the deadline that it comes with; that deadline in seconds."""
-    command = callgate(folder, "agi", port, entries)
+    command = callgate(folder, frontend, port, entries)
     config = folder / "callgate.yaml"
     config.write_text(config.read_text().replace(LIMITS, ""))
     return Server(port, command), Settings.load(config).agi.deadline
 
 
+@contextlib.contextmanager
+def throttled(pid: int) -> Iterator[bool]:
+    """What serves has SHARE of a processor meanwhile. False: that cannot be had here."""
+    old = GROUPS / "cpu" / "cpu.shares"
+    group = (old.parent if old.exists() else GROUPS) / f"callgate-bench-{pid}"
+    home = GROUPS / ("cpu" if old.exists() else "") / "cgroup.procs"
+    quota = int(PERIOD * SHARE)
+    serving = [one for one in family(pid) if is_serving(one)]
+    try:
+        group.mkdir()
+        if old.exists():
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+        for one in serving:
+            (group / "cgroup.procs").write_text(str(one))
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        for one in serving:
+            home.write_text(str(one))
+        group.rmdir()
+
+
 def good(told: dict[str, Any]) -> float:
-    """Calls a second that were answered in time."""
-    return float((told["calls"] - told["failures"] - told["late"]) / told["seconds"])
+    """Calls a second that were answered in time, while calls began."""
+    return float(told["in_window"] / told["placing"])
 
 
 class Rounds:
@@ -56,55 +99,81 @@ class Rounds:
         self.found.setdefault((name, unit), []).append(value)
 
     def of(self, name: str) -> list[float]:
-        return next(values for (known, _), values in self.found.items() if known == name)
-
-    def one(self, load: Load, port: int, calls: int, deadline: float, *, counts: bool) -> None:
-        """The peak, then each multiple of it."""
-        peak = load.run(port, calls, within=deadline)
-        rate = good(peak)
-        if counts:
-            self.add("peak", rate, "calls/s")
-        for factor in FACTORS:
-            due = rate * factor
-            told = load.run(port, int(due * SECONDS), strict=False, rate=due, within=deadline)
-            if counts:
-                self.told(f"{factor}x", told)
+        return next((found for (known, _), found in self.found.items() if known == name), [])
 
     def told(self, name: str, told: dict[str, Any]) -> None:
         calls = told["calls"]
+        other = told["failures"] - told["refused"]
         self.add(f"{name}, goodput", good(told), "calls/s")
-        self.add(f"{name}, placed", calls / told["seconds"], "calls/s")
+        self.add(f"{name}, placed", calls / told["placing"], "calls/s")
+        self.add(f"{name}, late by the load, most", told["lag"] / 1e3, "ms")
         self.add(f"{name}, refused", told["refused"] / calls * 100, "%")
-        self.add(f"{name}, neither answered in time nor refused", _else(told) / calls * 100, "%")
+        self.add(f"{name}, answered late", told["late"] / calls * 100, "%")
+        self.add(f"{name}, neither answered nor refused", other / calls * 100, "%")
         for key in ("p50", "p99"):
             self.add(f"{name}, {key} of the answered", told[key] / 1e3, "ms")
         for key in ("refused_p50", "refused_p99"):
             self.add(f"{name}, {key[8:]} of the refused", told[key] / 1e3, "ms")
 
 
-def _else(told: dict[str, Any]) -> int:
-    return int(told["failures"] - told["refused"] + told["late"])
+class Loads:
+    """What loads one gateway: at its peak, and openly."""
+
+    def __init__(self, load: Load, port: int, deadline: float, seconds: float) -> None:
+        self._load, self._port, self._deadline = load, port, deadline
+        self._seconds = seconds
+
+    def peak(self, calls: int) -> float:
+        told = self._load.run(self._port, calls, within=self._deadline)
+        return float((told["calls"] - told["late"]) / told["seconds"])
+
+    def open(self, rate: float) -> dict[str, Any]:
+        calls = int(rate * self._seconds)
+        return self._load.run(self._port, calls, strict=False, rate=rate, within=self._deadline)
+
+    def at_multiples(self, found: Rounds, label: str, calls: int, *, most: float = 1e9) -> None:
+        """The peak, then each multiple of it, the last no faster than ``most``."""
+        peak = self.peak(calls)
+        found.add(f"{label}peak", peak, "calls/s")
+        for factor in FACTORS:
+            found.told(f"{label}{factor}x", self.open(min(peak * factor, most)))
 
 
 def main() -> None:
-    options = parsed(arguments(__doc__, calls=40_000, rounds=5))
-    rounds, port = Rounds(), free_port()
-    with tempfile.TemporaryDirectory() as name:
-        server, deadline = with_defaults(Path(name), port, options.entries)
-        load = load_for(OURS, options.entries)
-        with running(server):
-            for number in range(options.rounds + 1):
-                rounds.one(load, port, options.calls, deadline, counts=bool(number))
-    result = Result("overload", quick=options.quick)
+    options = parsed(arguments(__doc__, calls=8_000, rounds=5))
+    seconds = QUICK if options.quick else SECONDS
+    rounds = 2 if options.quick else options.rounds
+    found, result = Rounds(), Result("overload", quick=options.quick)
+    for frontend, load in (("agi", load_for), ("esl", esl_load_for)):
+        if frontend == "esl" and options.quick:
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            server, deadline = with_defaults(Path(name), frontend, free_port(), options.entries)
+            loads = Loads(load(OURS, options.entries), server.port, deadline, seconds)
+            label = "" if frontend == "agi" else "ESL, "
+            with running(server) as pid:
+                loads.peak(options.calls)
+                with throttled(pid) as less:
+                    for _ in range(rounds if frontend == "agi" else 2):
+                        loads.at_multiples(found, label, options.calls)
+                if not less:
+                    result.note("no quota could be set (not root?): all figures are without one")
+                elif frontend == "agi":
+                    for _ in range(rounds // 2):
+                        loads.at_multiples(
+                            found, "a whole processor, ", options.calls * 4, most=PLACED
+                        )
     result.setting = (
         f"{options.entries:,} entries, default cap and deadline ({deadline:g} s), "
-        f"{options.rounds} rounds of {SECONDS:g} s at each rate"
+        f"{SHARE * 100:g} % of a processor, {rounds} rounds of {seconds:g} s at each rate"
     )
-    for (what, unit), values in rounds.found.items():
+    for (what, unit), values in found.found.items():
         result.row(what, values, unit)
-    for factor in FACTORS:
-        goodput = rounds.of(f"{factor}x, goodput")
-        result.ratio(f"peak / goodput at {factor}x", rounds.of("peak"), goodput)
+    for label in ("", "ESL, ", "a whole processor, "):
+        if peaks := found.of(f"{label}peak"):
+            for factor in FACTORS:
+                goodput = found.of(f"{label}{factor}x, goodput")
+                result.ratio(f"{label}peak / goodput at {factor}x", peaks, goodput)
     result.finish()
 
 

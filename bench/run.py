@@ -19,7 +19,17 @@ from bench.result import RESULTS, number, read
 from bench.targets import judged
 
 HERE = Path(__file__).parent
-PROGRAMS = ("fastagi", "esl", "decision", "index", "reload", "workers", "http", "asterisk")
+PROGRAMS = (
+    "fastagi",
+    "esl",
+    "decision",
+    "index",
+    "reload",
+    "workers",
+    "overload",
+    "http",
+    "asterisk",
+)
 REPORT = HERE / "RESULTS.md"
 
 

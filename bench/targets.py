@@ -30,6 +30,8 @@ TARGETS = (
     Target("index", "bytes an entry / 40", 1.0, "memory of an entry, shared / 40 bytes"),
     Target("reload", "turn during a reload / 20 ms", 1.0, "CPU between turns, p99.9 / 20 ms"),
     Target("workers", "2 workers / 1", 1.15, "CPU of a call, 2 workers / 1"),
+    Target("overload", "peak / goodput at 2x", 1.25, "answers at the peak / at 2 times its rate"),
+    Target("overload", "peak / goodput at 5x", 1.25, "answers at the peak / at 5 times its rate"),
 )
 
 

@@ -13,13 +13,15 @@
  * ok=FILE, bye=FILE            esl: the answers to a command and to "exit"
  *
  * within=                      seconds after which an answer is of no use: it is counted as late.
- *                              Times then count from when a call began: the load's own delay, which
- *                              "placing" tells (the seconds until all had begun), is left out
+ *                              A time then ends with the answer, not with the close. "placing" are
+ *                              the seconds until all had begun, "lag" is how late the load itself
+ *                              was then, "in_window" the calls answered in time until then
  *
  * A call is a failure when the server closes early, says what was not expected, gives another
  * verdict than its caller's, or is not done when nothing has moved for PATIENCE seconds. One that
- * was closed before anything was said to it is a failure that is counted as refused, too; its time
- * is told apart: p50 to max are of the others.
+ * was closed before anything was said to it (esl: or but for the farewell, "connect" and "exit") is
+ * a failure that is counted as refused, too; its time is told apart: p50 to max are of the others.
+ * An open loop connects from SOURCES addresses, so that ports never run out.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -36,12 +38,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 65536, BATCH = 256, HEARD = 4096, PIECES = 32, PATIENCE = 30 };
+enum { MOST = 65536, BATCH = 256, HEARD = 4096, PIECES = 32, PATIENCE = 30, SOURCES = 16 };
 
 struct call {
-	int number, heard, stage; /* stage: 0 connecting, then 1 + the commands that were answered */
+	int number, heard, stage, farewell; /* stage: 0 connecting, then 1 + the commands that were answered */
 	const char *caller;
-	int64_t due;
+	int64_t due, told; /* when its verdict came, 0 before */
 	char text[HEARD];
 };
 
@@ -60,9 +62,9 @@ static double rate, ramp, within;
 
 static struct call *call_of[MOST];
 static const char **caller_of;
-static int callers_count, room, begun, done, open_now, failures, refused, allowed, blocked, epoll, timer;
+static int callers_count, room, begun, done, open_now, failures, refused, in_window, allowed, blocked, epoll, timer;
 static const char *failed_first = "";
-static int64_t *latency, began, moved, placed;
+static int64_t *latency, began, moved, placed, lag;
 
 static void die(const char *what)
 {
@@ -127,10 +129,13 @@ static void finish(int fd, const char *why)
 {
 	struct call *call = call_of[fd];
 
-	if (why && call->stage <= !is_esl && !call->heard)
-		latency[calls - ++refused] = moved - call->due;
+	int64_t spent = (within > 0 && call->told ? call->told : moved) - call->due;
+
+	if (why && !call->told && (call->farewell || (call->stage <= !is_esl && !call->heard)))
+		latency[calls - ++refused] = spent;
 	else
-		latency[done - refused] = moved - call->due;
+		latency[done - refused] = spent;
+	in_window += !why && begun < calls && spent <= within * 1e9;
 	done++;
 	if (why && !failures++)
 		failed_first = why;
@@ -148,9 +153,11 @@ static int64_t due_of(int number)
 static void begin(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in source = {.sin_family = AF_INET};
 	struct epoll_event event = {.events = is_esl ? EPOLLIN : EPOLLOUT};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct call *call;
+	int on = 1;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || fd >= MOST)
@@ -160,12 +167,25 @@ static void begin(void)
 	call = call_of[fd];
 	call->number = begun;
 	call->caller = caller_of[begun % callers_count];
-	call->due = rate > 0 && within <= 0 ? due_of(begun) : (placed = now());
-	call->heard = call->stage = 0;
+	call->due = placed = now();
+	if (rate > 0) {
+		call->due = due_of(begun);
+		lag = placed - call->due > lag ? placed - call->due : lag;
+		source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + begun % SOURCES);
+		if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) ||
+		    bind(fd, (struct sockaddr *)&source, sizeof source))
+			die("bind");
+	}
+	call->told = call->heard = call->stage = call->farewell = 0;
 	begun++;
 	open_now++;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS)
-		die("connect");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS) {
+		if (rate <= 0 || errno != ECONNREFUSED)
+			die("connect");
+		moved = now();
+		finish(fd, "refused");
+		return;
+	}
 	event.data.fd = fd;
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
 		die("epoll_ctl");
@@ -191,6 +211,7 @@ static const char *judge(struct call *call, const char *command, size_t size)
 	const char *said = strchr(call->caller, ' ');
 	int wanted = said ? said[1] : '-', given = '-';
 
+	call->told = moved;
 	if (size < strlen(expect) || memcmp(command, expect, strlen(expect)))
 		return "another command than expected";
 	if (*allow && memmem(command, size, allow, strlen(allow)))
@@ -220,6 +241,10 @@ static const char *answer_esl(int fd, struct call *call, const char *command, si
 			return "not connect";
 		return ask(fd, call) ? NULL : "a short write";
 	case 1:
+		if (size == 4 && !memcmp(command, "exit", 4)) {
+			call->farewell = 1;
+			return "turned away";
+		}
 		if ((why = judge(call, command, size)))
 			return why;
 		return write(fd, ok, ok_size) == (ssize_t)ok_size ? NULL : "a short write";
@@ -351,12 +376,13 @@ static void report(void)
 	printf("{\"calls\": %d, \"failures\": %d, \"why\": \"%s\", \"allowed\": %d, \"blocked\": %d, "
 	       "\"seconds\": %.6f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, "
 	       "\"late\": %d, \"refused\": %d, \"refused_p50\": %.1f, \"refused_p99\": %.1f, "
-	       "\"refused_max\": %.1f, \"placing\": %.6f, \"load_cpu\": %.6f}\n",
+	       "\"refused_max\": %.1f, \"placing\": %.6f, \"lag\": %.1f, \"in_window\": %d, "
+	       "\"load_cpu\": %.6f}\n",
 	       calls, failures, failed_first, allowed, blocked, wall, at_share(latency, heard, 0.5),
 	       at_share(latency, heard, 0.99), at_share(latency, heard, 0.999),
 	       at_share(latency, heard, 1), late, refused, at_share(closed, refused, 0.5),
 	       at_share(closed, refused, 0.99), at_share(closed, refused, 1),
-	       placed ? (placed - began) / 1e9 : 0,
+	       (placed - began) / 1e9, lag / 1e3, in_window,
 	       used.ru_utime.tv_sec + used.ru_stime.tv_sec +
 		       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
 }

@@ -31,8 +31,8 @@ from gateway.metrics import Metrics
 from gateway.pbx import freeswitch, legs, variables
 from gateway.pbx.request import Refused
 from gateway.policy.model import Verdict
-from gateway.protocols.esl import Headers
 from gateway.protocols.esl_command import api, is_word, line, setvar_multi
+from gateway.protocols.esl_headers import Headers
 
 EVENTS: Final = ("CHANNEL_CREATE", "CHANNEL_ORIGINATE", "CHANNEL_PARK", "CHANNEL_DESTROY")
 DIALLED: Final = "*"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from gateway.errors import LinkError, LinkRefused, RemoteProtocolError, TooLong
 from gateway.frontends.link import Link
-from gateway.protocols.esl import Headers, Message
+from gateway.protocols.esl import Message
 from gateway.protocols.esl_client import (
     MAX_REPLY,
     Closing,
@@ -21,6 +21,7 @@ from gateway.protocols.esl_client import (
     Replied,
 )
 from gateway.protocols.esl_command import line
+from gateway.protocols.esl_headers import Headers
 
 _T = TypeVar("_T")
 

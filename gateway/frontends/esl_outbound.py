@@ -29,8 +29,9 @@ from gateway.frontends.session import Frontend, Screened, Session
 from gateway.pbx import freeswitch
 from gateway.pbx.request import ScreenRequest
 from gateway.policy.model import Action
-from gateway.protocols.esl import COMMAND_REPLY, DISCONNECT, EslReader, Headers, Message
+from gateway.protocols.esl import COMMAND_REPLY, DISCONNECT, EslReader, Message
 from gateway.protocols.esl_command import CONNECT, EXIT, REJECT, RESUME
+from gateway.protocols.esl_headers import Headers
 
 log = logging.getLogger(__name__)
 

@@ -30,9 +30,8 @@ from gateway.pbx.answer import ending
 from gateway.pbx.request import Bad, Refused, ScreenRequest, has_control, scope
 from gateway.pbx.variables import clean
 from gateway.policy.model import Action, Reason, Verdict
-from gateway.protocols import esl
-from gateway.protocols.esl import Fields, Headers
 from gateway.protocols.esl_command import multiset
+from gateway.protocols.esl_headers import Fields, Headers, decode
 
 PBX: Final = "freeswitch"
 
@@ -269,7 +268,7 @@ def _value(values: _Values, name: str) -> str:
     raw = values.get(name)
     if raw is None:
         return ""
-    value = esl.decode(raw[:MAX_FACT])
+    value = decode(raw[:MAX_FACT])
     return "" if value == _EMPTY else value
 
 
@@ -279,7 +278,7 @@ def _fact(values: _Values, name: str) -> str:
         return ""
     if len(raw) > MAX_FACT:
         raise Bad(f"more than {MAX_FACT} bytes in {name}")
-    value = esl.decode(raw)
+    value = decode(raw)
     if not value or value == _EMPTY:
         return ""
     if not (value.isascii() and value.isprintable()) and _unreadable(value):

@@ -23,7 +23,7 @@ from gateway.numbers import NumberPlan
 from gateway.pbx import asterisk, freeswitch, variables
 from gateway.pbx.request import has_control
 from gateway.policy.model import Policy
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl_headers import Headers
 
 STANDING: Final = "DIALEDPEERNUMBER,SIPDOMAIN"
 """What a Status must be asked for besides (its ``Variables``), so that it tells a leg of Dial."""

@@ -27,7 +27,7 @@ from gateway.pbx import freeswitch, variables
 from gateway.pbx.request import Refused, ScreenRequest
 from gateway.pbx.web import BadBody
 from gateway.policy.model import Verdict
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl_headers import Headers
 
 NOT_FOUND: Final = (
     '<document type="freeswitch/xml"><section name="result">'

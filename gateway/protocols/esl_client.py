@@ -24,9 +24,9 @@ from gateway.protocols.esl import (
     DISCONNECT,
     REJECTED,
     EslReader,
-    Headers,
     Message,
 )
+from gateway.protocols.esl_headers import Headers
 
 MAX_REPLY: Final = 16 * 1024 * 1024
 """Bytes of one reply: the list of all channels has about 1,300 for each, so 12,000 of them: past

@@ -13,9 +13,9 @@ from gateway.frontends import guard as guards
 from gateway.frontends.esl_inbound import EslInbound
 from gateway.frontends.esl_link import EslLink
 from gateway.guardsettings import FreeswitchGuardSettings
-from gateway.protocols.esl import Headers
 from gateway.protocols.esl_client import MAX_REPLY
 from gateway.protocols.esl_command import line
+from gateway.protocols.esl_headers import Headers
 from tests.fakes.event_socket import (
     PASSWORD,
     UUID,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl_headers import Headers
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "corpus"

@@ -36,7 +36,8 @@ from gateway.policy.model import Action, Reason, Verdict
 from gateway.protocols.agi import AgiServer, Event, Hostile, NeedData
 from gateway.protocols.agi_environment import MAX_ENVIRONMENT, path_of
 from gateway.protocols.agi_reply import Reply
-from gateway.protocols.esl import EslReader, Headers, Message
+from gateway.protocols.esl import EslReader, Message
+from gateway.protocols.esl_headers import Headers
 from gateway.settings import Settings
 from tests.fuzz.sessions import POLICY, READ, Talk
 from tests.fuzz.webtargets import smuggled, web

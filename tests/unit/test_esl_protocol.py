@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import LocalProtocolError, Malformed, RemoteProtocolError, TooLong
+from gateway.pbx import freeswitch
 from gateway.pbx.freeswitch import FIELDS, read_request, refused
 from gateway.pbx.request import ScreenRequest
-from gateway.protocols import esl, esl_command
-from gateway.protocols.esl import EslReader, Fields, Headers, Message, decode
+from gateway.protocols import esl_command
+from gateway.protocols.esl import EslReader, Message
+from gateway.protocols.esl_headers import Fields, Headers, decode
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "esl"
 FILES = sorted(VECTORS.glob("*.bin"))
@@ -92,7 +94,7 @@ def test_a_call_is_read_without_decoding_the_rest_of_its_channel(
         read.append(value)
         return decode(value)
 
-    monkeypatch.setattr(esl, "decode", counted)
+    monkeypatch.setattr(freeswitch, "decode", counted)
     channel = one("normal.connect")
     assert not isinstance(read_request(channel, at=1.0), ScreenRequest), "it has no direction"
     monkeypatch.undo()

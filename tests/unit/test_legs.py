@@ -19,7 +19,7 @@ from gateway.pbx.legs import (
     of_freeswitch,
     trunk_of,
 )
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl_headers import Headers
 from tests.fakes.ami import dial_begin
 from tests.fakes.event_socket import block, leg
 from tests.support.guards import policy

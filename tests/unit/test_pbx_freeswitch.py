@@ -13,8 +13,9 @@ from gateway.pbx.asterisk import answer as asterisk_answer
 from gateway.pbx.freeswitch import CAUSES, answer, command, read_request, refused
 from gateway.pbx.request import Refused, ScreenRequest, has_control
 from gateway.policy.model import Action, Reason, Verdict
-from gateway.protocols.esl import EslReader, Headers, Message
+from gateway.protocols.esl import EslReader, Message
 from gateway.protocols.esl_command import multiset
+from gateway.protocols.esl_headers import Headers
 from tests.fakes.freeswitch import channel_data
 
 AT = 1795362711.5

@@ -16,7 +16,7 @@ from gateway.pbx.request import Refused, ScreenRequest
 from gateway.pbx.web import BadBody
 from gateway.pbx.xml_curl import NOT_FOUND, Binding, document, read_binding, read_lookup
 from gateway.policy.model import Action, Reason, Verdict
-from gateway.protocols.esl import Headers
+from gateway.protocols.esl_headers import Headers
 from tests.fakes.freeswitch import channel_data
 
 AT = 1795362711.5

@@ -51,7 +51,7 @@ def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     """Open the file; unless ``readonly`` make it, for its owner alone. Raises sqlite3.Error."""
     if not readonly:
         # SQLite gives its -wal and -shm files the mode of the file itself.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )

@@ -74,7 +74,7 @@ def open_database(path: Path, *, check: bool = False) -> sqlite3.Connection:
     database, so that is made first.
     """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     with translated():

@@ -16,6 +16,7 @@ import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -151,6 +152,7 @@ class ControlServer:
             self._settle(answer, sent=True)
             if not line:
                 return
+            await asyncio.sleep(0)  # a thousand lines at once wait for nothing: calls come between
 
     async def _answer(self, line: bytes) -> Answer:
         op = "unreadable"
@@ -253,8 +255,9 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
+@cache
 def program_version() -> str:
-    """The installed version."""
+    """The installed version, as it was when it was asked for first: that is what runs."""
     try:
         return version("callgate")
     except PackageNotFoundError:  # run from a source tree that is not installed

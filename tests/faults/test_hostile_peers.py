@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.figures import measured
 from tests.support.hostile import ATTACKS, attacked
+from tests.support.inside import ask
 from tests.support.load import Load, ingest, lost, right, stored
-from tests.support.served import LONG, Served, served
+from tests.support.served import LONG, Served, served, short_folder
 from tests.support.soak import quick_and
 
 CALLS, ROUNDS = 120, 25
@@ -29,6 +32,10 @@ THREADS = 40
 """Threads of such pools that may have begun, whatever the number of processors."""
 DEADLINE = "20s"
 """Of a call: far more than any takes, so that a busy machine cuts none off."""
+TURNS, TURN = 100_000, 20.0
+"""Turns of the loop with work in them, and the milliseconds of CPU that one may take."""
+BOUND = 1200
+"""Seconds after which the long form has hung."""
 NETWORK = ("agi", "esl", "http")
 _BAD = re.compile(r"Traceback|never retrieved|was destroyed|Exception in|CRITICAL")
 
@@ -128,6 +135,30 @@ async def test_under_attack_every_real_call_is_answered_and_nothing_stays(
         slowest=load.slowest,
         grown_mib=max(grown) / 2**20,
     )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_no_turn_under_attack_takes_the_loop_long(attack: str) -> None:
+    """CPU, not time: a busy machine makes it no longer. One of a thousand turns may take longer."""
+    signal.alarm(BOUND)
+    with short_folder() as folder:
+        probe = folder / "probe"
+        program = (sys.executable, "-m", "tests.support.inside", str(probe), sys.executable)
+        async with served(http=True, deadline=DEADLINE, program=program) as gateway:
+            await calm(gateway)
+            load = Load(gateway, callers=4)
+            told: dict[str, float] = {"turns": 0}
+            async with attacked(gateway, ATTACKS[attack]) as under, load.running():
+                await load.answered(CALLS)
+                ask(probe, "turns")
+                while told["turns"] < TURNS:
+                    await load.answered(CALLS)
+                    told = await asyncio.to_thread(ask, probe, "turned")
+            measured(f"{attack}, ms of CPU", **told, attacks=sum(under.rounds.values()))
+            assert right(load.answers)
+            assert (load.refused, load.broken) == (0, 0)
+            assert told["p999"] < TURN
 
 
 async def test_a_flood_of_strangers_takes_no_room_from_real_calls() -> None:

@@ -45,15 +45,10 @@ SLACK = (8, 0, 8)
 """Descriptors, tasks and threads that may stay: those of pools, which fill when they like. One of
 each reload would be more."""
 MILLION, SAMPLE, WARM = 1_000_000, 50_000, 100_000
-ENTRIES = 100_000
-MANY, SPAN = 10_000, 600.0
-"""Reloads of the long form, and the seconds after which it stops short of them."""
 BOUND = 900
 """Seconds after which a long form has hung."""
 MEMORY = 64
 """Bytes of a call that may stay, at most: less than anything that is kept of one."""
-LIST = 1000
-"""KiB of a reload that may stay, at most: a tenth of what a list of 100,000 lines takes."""
 
 
 class Here:
@@ -194,43 +189,3 @@ async def test_a_million_calls_through_one_process_leave_nothing() -> None:
         )
         assert slope(xs[half:], ys[half:]) * 1024 < MEMORY
         assert all(now <= was for now, was in zip(counted(gateway.pid), before, strict=True))
-
-
-@pytest.mark.soak
-async def test_reloads_of_a_large_list_leave_nothing() -> None:
-    """One line more each time, under calls."""
-    signal.alarm(BOUND)
-    async with served() as gateway:
-        path = await listed(gateway, ENTRIES)
-        load = Load(gateway, callers=2, pause=0.02)
-        xs: list[float] = []
-        ys: list[float] = []
-        before: tuple[int, int] = (0, 0)
-        began, done = time.monotonic(), 0
-        async with load.running():
-            while done < MANY and time.monotonic() - began < SPAN:
-                with path.open("a") as file:
-                    file.write(f"+331{done:08}\n")
-                result = await asyncio.to_thread(gateway.client.reload)
-                assert result["status"] == "loaded", result
-                done += 1
-                if done >= 10:  # what is made once is made
-                    xs.append(done)
-                    ys.append(rss(gateway.pid))
-                before = before if done > 10 else counted(gateway.pid)
-        await gateway.until(lambda status: status["connections"] == 0)
-        half = len(xs) // 2
-        measured(
-            "reloads",
-            reloads=done,
-            seconds=time.monotonic() - began,
-            calls=len(load.answers),
-            first_kib=ys[0],
-            last_kib=ys[-1],
-            kib_a_reload=slope(xs, ys),
-            second_half=slope(xs[half:], ys[half:]),
-            files=counted(gateway.pid)[0] - before[0],
-            threads=counted(gateway.pid)[1] - before[1],
-        )
-        assert (load.refused, load.broken) == (0, 0)
-        assert slope(xs[half:], ys[half:]) < LIST

@@ -52,8 +52,10 @@ class Served:
         deadline: str = "30s",
         allow: Sequence[str] = (),
         max_connections: int = 1000,
+        program: Sequence[str] = (sys.executable, "-m", "gateway"),
     ) -> None:
         self.root = root
+        self._program = program
         self.state = state or root / "state"
         self.policy = root / "config" / "policy.yaml"
         self.policy.parent.mkdir()
@@ -95,7 +97,7 @@ class Served:
         said = self.root / "said"  # no pipe: who is killed leaves children that would hold it
         with (self.root / "log").open("ab") as log, said.open("wb") as out:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway", "--config", str(self._config), "serve"),
+                *(*self._program, "--config", str(self._config), "serve"),
                 stdout=out,
                 stderr=log,
                 cwd=ROOT,

@@ -97,11 +97,13 @@ class Door:
             os.close(self._spare)
             self._spare = -1
 
-    def accept(self, sock: socket.socket, room: int, due: float, span: float) -> None:
+    def accept(self, sock: socket.socket, room: int, due: float, span: float) -> int:
         """Let in whoever waits, ``room`` of them, for ``span`` seconds; turn away the others.
 
-        ``due`` is when the time of those is up.
+        ``due`` is when the time of those is up. Returns how many came; 0 when it is shut, too.
         """
+        if sock.fileno() not in self.listening:
+            return 0
         # socket.accept() is this and an object for each, which costs more than the system's part.
         accept, admit, allow = sock._accept, self._admit, self._allow  # type: ignore[attr-defined]
         end, came, away = monotonic() + span, 0, 0
@@ -129,6 +131,7 @@ class Door:
             self._unanswered("over_limit", away)
         if came:
             self._counters.inc("callgate_connections_total", came, frontend=self._frontend)
+        return came
 
     def reopen(self) -> None:
         """Listen again: there is room."""

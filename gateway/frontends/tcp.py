@@ -29,7 +29,7 @@ from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Final
 
-from gateway.frontends.binding import bind, listen
+from gateway.frontends.binding import BACKLOG, bind, listen
 from gateway.frontends.connection import Connection, Counters, Owner
 from gateway.frontends.door import Door
 
@@ -137,7 +137,10 @@ class Listener:
         if not self._door.sockets:
             return 0
         for sock in list(self._door.listening.values()):
-            self._accept_from(sock)  # whoever waits to be accepted would be reset
+            waiting = BACKLOG
+            # Whoever waits to be accepted would be reset; more than a backlog cannot.
+            while waiting > 0 and (came := self._accept_from(sock)):
+                waiting -= came
         self._door.close()
         if self._connections:
             self._empty = asyncio.Event()
@@ -234,13 +237,15 @@ class Listener:
             self._accept_from(sock)
         return bool(ready)
 
-    def _accept_from(self, sock: socket.socket) -> None:
+    def _accept_from(self, sock: socket.socket) -> int:
+        """How many came."""
         due = self._loop.time() + self._delay
-        self._door.accept(sock, self._room(), due, SPAN)
+        came = self._door.accept(sock, self._room(), due, SPAN)
         if self._timer is None and self._connections:
             self._timer = self._loop.call_at(due, self._expire)
         if self._door.shut and self._look is None:
             self._look = self._loop.call_later(LOOK, self._reopen)
+        return came
 
     def _reopen(self) -> None:
         """Open if there was no full turn since the last look: then nobody waits but for us."""

@@ -131,6 +131,19 @@ async def test_a_listener_whose_door_is_shut_can_be_drained() -> None:
             assert [await heard(peer) for peer in peers] == [b""] * CAP
 
 
+async def test_who_waits_in_the_kernel_when_a_listener_is_drained_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "ACCEPTS", 100)
+    many = 250
+    async with listening(cap=2 * many) as (server, _):
+        with ExitStack() as stack:
+            peers = stack.enter_context(calling(server.address, many, b"hello"))
+            draining = asyncio.ensure_future(server.drain(60))
+            assert [await heard(peer) for peer in peers] == [b"hello"] * many
+        assert await draining == 0
+
+
 async def _called(server: Listener) -> bytes:
     """What one is told who calls until there is room."""
     while True:

@@ -74,6 +74,8 @@ class Screener:
             log.exception("cannot decide a call; answering on_error")
             self._metrics.inc("callgate_decision_errors_total")
             verdict = self._on_error(call, policy)
+        if verdict.reason is Reason.EMERGENCY:
+            self._open_window(call)
         screened = self._record(call, verdict, frontend, started)
         if self.on_allowed is not None and not verdict.blocked:
             self.on_allowed(call)
@@ -82,7 +84,8 @@ class Screener:
     def refuse(self, call: Call, frontend: str, reason: Reason, why: str) -> Screened:
         """Block a request that must not reach the decision: hostile, or without the secret.
 
-        An outbound call to an emergency number goes through even so.
+        An outbound call to an emergency number goes through even so, but opens no window for a call
+        back: whoever lacks the secret could let blocked callers in with it.
         """
         policy = self._policies.current
         urgent = self._urgent(call, policy)
@@ -153,8 +156,6 @@ class Screener:
         )
 
     def _record(self, call: Call, verdict: Verdict, frontend: str, started: float) -> Screened:
-        if verdict.reason is Reason.EMERGENCY:
-            self._open_window(call)
         attempt_id = self._journal.next_id(call.at)
         elapsed = time.perf_counter() - started
         try:

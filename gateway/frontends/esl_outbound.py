@@ -25,7 +25,7 @@ from typing import Final
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
 from gateway.frontends.connection import Owner
-from gateway.frontends.session import Frontend, Screened, Session
+from gateway.frontends.session import MOST_LOGGED, Frontend, Screened, Session
 from gateway.pbx import freeswitch
 from gateway.pbx.request import ScreenRequest
 from gateway.policy.model import Action
@@ -141,7 +141,8 @@ class _Session(Session):
     def _on_reply(self, reply: Message) -> None:
         """The first reply is that to our variables; what it says stands."""
         if not reply.ok:
-            log.warning("FreeSWITCH refused a command: %s", reply.get("Reply-Text"))
+            said = reply.get("Reply-Text")[:MOST_LOGGED]
+            self._frontend.seldom.warning("FreeSWITCH refused a command: %s", said)
         self.settle(Delivery.CONFIRMED if reply.ok else Delivery.LOST)
 
     def _on_nonsense(self, error: RemoteProtocolError) -> None:

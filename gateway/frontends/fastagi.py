@@ -22,7 +22,7 @@ from typing import Final, Unpack
 from gateway.attempts.model import Delivery
 from gateway.errors import RemoteProtocolError, TooLong
 from gateway.frontends.connection import Owner
-from gateway.frontends.session import Bounds, Frontend, Screened, Screener, Session
+from gateway.frontends.session import MOST_LOGGED, Bounds, Frontend, Screened, Screener, Session
 from gateway.pbx import asterisk
 from gateway.pbx.asterisk import EntryRequest, ProbeRequest
 from gateway.pbx.request import ScreenRequest
@@ -157,7 +157,9 @@ class _Session(Session):
 
     def _on_reply(self, reply: Reply) -> None:
         if not reply.done:
-            log.warning("Asterisk did not set the variables: %d %s", reply.code, reply.result)
+            self._frontend.seldom.warning(
+                "Asterisk did not set the variables: %d %s", reply.code, reply.result[:MOST_LOGGED]
+            )
         self.settle(Delivery.CONFIRMED if reply.done else Delivery.LOST)
         self.close()
 

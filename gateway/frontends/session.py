@@ -15,7 +15,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol, Required, TypedDict, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Required, TypedDict, TypeVar
 
 from gateway.attempts.model import Delivery
 from gateway.calls import Call
@@ -28,6 +28,9 @@ from gateway.policy.model import Reason, Verdict
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+MOST_LOGGED: Final = 200
+"""Characters of what a peer says that a line of the log holds."""
 
 
 class Screened(Protocol):

@@ -78,7 +78,7 @@ FIELDS: Final = Fields(
 )
 """Every header that is read of a channel, and of the replies to what it is told."""
 MAX_FACT: Final = 4096
-"""Bytes of one value, escapes and all: decoding 200 KB of them would hold up other calls."""
+"""Bytes of one value, escapes and all; a fact that is longer is hostile."""
 _EMPTY: Final = "_undef_"
 """What stands for an empty value on the wire (switch_event_serialize)."""
 _NOBODY: Final = "0000000000"

@@ -16,6 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote
 
+MAX_VALUE: Final = 4096
+"""Bytes of a value that are decoded, escapes and all: 250 KB of escapes take 100 ms, and whoever
+connects can send them."""
 _CHANNEL: Final = b"Event-Name: CHANNEL_DATA"
 
 
@@ -92,9 +95,9 @@ class Headers:
         return {key: value for key, separator, value in lines if separator}
 
     def get(self, name: str, default: str = "") -> str:
-        """The first header of that name, decoded."""
+        """The first header of that name, decoded: its first MAX_VALUE bytes."""
         value = self._held(name)
-        return default if value is None else decode(value)
+        return default if value is None else decode(value[:MAX_VALUE])
 
     @property
     def is_channel(self) -> bool:

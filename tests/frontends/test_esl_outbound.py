@@ -397,6 +397,20 @@ async def test_the_replies_say_what_became_of_the_answer(
         assert await gateway.screener.outcome() is delivery
 
 
+async def test_replies_of_no_use_fill_no_log(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start()
+    async with gateway.peer(CALL) as (reader, writer):
+        await answered(reader)
+        writer.write(b"Content-Type: command/reply\nReply-Text: -ERR %b\n\n" % (b"x" * 9000) * 30)
+        writer.write_eof()
+        await reader.read()
+    told = [one for one in caplog.messages if "refused a command" in one]
+    assert 1 <= len(told) <= 10
+    assert max(map(len, told)) < 300
+
+
 async def test_a_peer_that_never_replies_is_cut_off(start: Start) -> None:
     gateway = await start(deadline=0.05)
     async with gateway.peer(CALL):

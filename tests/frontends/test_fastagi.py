@@ -265,6 +265,20 @@ async def test_the_reply_says_what_became_of_the_answer(
         assert await gateway.screener.outcome() is delivery
 
 
+async def test_replies_of_no_use_fill_no_log(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start()
+    for _ in range(20):
+        async with gateway.peer(ENVIRONMENT) as (reader, writer):
+            await reader.readline()
+            writer.write(b"200 result=-" + b"9" * 3900 + b"\n")
+            await reader.read()
+    told = [one for one in caplog.messages if "did not set" in one]
+    assert 1 <= len(told) <= 10
+    assert max(map(len, told)) < 300
+
+
 async def test_a_hangup_before_the_answer_does_not_stop_it(start: Start) -> None:
     gateway = await start()
     assert await gateway.call(data=ENVIRONMENT + b"HANGUP\n") == TOLD

@@ -227,6 +227,12 @@ def test_bytes_that_are_not_utf8_are_replaced_not_raised() -> None:
     assert Headers(b"A: \xff\xfe%FF").get("A") == "\ufffd\ufffd\ufffd"
 
 
+def test_of_a_value_without_end_the_beginning_is_decoded() -> None:
+    text = Headers(b"A: " + b"%41" * 100_000).get("A")
+    assert 1000 < len(text) < 2000
+    assert set(text[:1000]) == {"A"}
+
+
 def test_commands_are_whole_and_in_order() -> None:
     assert esl_command.multiset({"CALLGATE_VERDICT": "block", "CALLGATE_ENTRY": "+33162"}) == (
         b"sendmsg\ncall-command: execute\nexecute-app-name: multiset\n"

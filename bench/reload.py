@@ -129,7 +129,8 @@ async def site(folder: Path, entries: int, rounds: int) -> Result:
     stop = asyncio.Event()
     settings = Settings.load(folder / "callgate.yaml")
     gateway = asyncio.ensure_future(run(settings, stop, ready=started.set_result))
-    await asyncio.wait({gateway, started}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {gateway, started}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if gateway.done():
         gateway.result()
     try:

@@ -138,6 +138,10 @@ def banner(gateway: Gateway, try_next: str) -> None:
     print(f"  policy    {gateway.settings.policy_path}")
     if gateway.web.first_token:
         print(f"  token     {gateway.web.first_token} (shown this once: log in with it)")
+    if gateway.web.lacks_token:
+        print(
+            "  token     not made, since this is logged: callgate token create NAME --scope admin"
+        )
     print(f"  try next  {try_next}", flush=True)
 
 

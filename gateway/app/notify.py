@@ -1,4 +1,5 @@
-"""Telling systemd how we are (sd_notify(3)): a datagram when NOTIFY_SOCKET is set, else nothing."""
+"""What systemd and a process of its owe each other: it is told how we are (sd_notify(3)), by a
+datagram when NOTIFY_SOCKET is set, and tells where its journal reads along."""
 
 from __future__ import annotations
 
@@ -6,6 +7,15 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+
+
+def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether what is written there is kept by systemd's journal (JOURNAL_STREAM, systemd.exec(5)).
+
+    ``descriptor`` must be open.
+    """
+    found = os.fstat(descriptor)
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Notifier:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.app.child import Child
+from gateway.app.notify import is_journal
 from gateway.metrics import Metrics
 from gateway.settings import Address, Settings
 from gateway.tokens import Scope, Tokens
@@ -21,11 +22,16 @@ from gateway.web.options import Options
 STOP_TIME = 5.0
 """Seconds that requests under way may take when the gateway stops."""
 FIRST_TOKEN = "first"
+STDOUT = 1
 _BACKLOG = 128
 
 
 class WebSide:
-    """The listening socket and the process behind it; ``first_token`` is set where none was."""
+    """The listening socket and the process behind it.
+
+    Where there was no token ``first_token`` is one, which is printed; or ``lacks_token`` is set,
+    when the journal would keep what is printed.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
@@ -33,6 +39,7 @@ class WebSide:
         self._socket: socket.socket | None = None
         self._child: Child | None = None
         self.first_token = ""
+        self.lacks_token = False
 
     def listen(self, address: Address) -> None:
         """Open the socket, and make the first token. OSError, StoreError."""
@@ -57,7 +64,9 @@ class WebSide:
         )
         tokens = Tokens(self._settings.state_dir)
         if not tokens.all():
-            self.first_token = tokens.create(FIRST_TOKEN, [Scope.ADMIN])
+            self.lacks_token = is_journal(STDOUT)
+            if not self.lacks_token:
+                self.first_token = tokens.create(FIRST_TOKEN, [Scope.ADMIN])
 
     @property
     def address(self) -> Address | None:

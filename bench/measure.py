@@ -30,6 +30,9 @@ from bench.corpus import corpus
 OURS = "callgate"
 CONCURRENCY = 32
 SERVER_PLACE, LOAD_PLACE = 0, 1
+PERIOD = 10_000
+"""Microseconds in which a quota is given."""
+GROUPS = Path("/sys/fs/cgroup")
 LIMITS = ", max_connections: 12000, deadline: 60s"
 """So that what waits long is told as a latency, and not cut off."""
 NOT_SERVING = ("gateway.attempts.ingest",)
@@ -231,6 +234,38 @@ def one_load(pid: int, work: Callable[[], dict[str, Any]]) -> Run:
 def beside(*pids: int) -> list[int]:
     """The processes of servers that no call waits for."""
     return [one for pid in pids for one in family(pid) if not is_serving(one)]
+
+
+@contextlib.contextmanager
+def throttled(pid: int, share: float) -> Iterator[bool]:
+    """What serves has that share of one processor meanwhile. False: that cannot be had here."""
+    old = GROUPS / "cpu" / "cpu.shares"
+    group = (old.parent if old.exists() else GROUPS) / f"callgate-bench-{pid}"
+    home = GROUPS / ("cpu" if old.exists() else "") / "cgroup.procs"
+    quota = int(PERIOD * share)
+    serving = [one for one in family(pid) if is_serving(one)]
+    try:
+        group.mkdir()
+        if old.exists():
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+        for one in serving:
+            (group / "cgroup.procs").write_text(str(one))
+    except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        while inside := (group / "cgroup.procs").read_text().split():
+            for each in inside:
+                with contextlib.suppress(ProcessLookupError):
+                    home.write_text(each)
+        group.rmdir()
 
 
 def compare(

@@ -7,14 +7,12 @@ calls began. A refused call is one that was closed unheard; its time tells wheth
 
 One processor cannot place five times what another one answers. So the gateway has SHARE of its own
 (a quota of a cgroup, which needs root), and the load the other one, whole; "late by the load" tells
-whether it kept up. Then the same without the quota, at 2 times and at what the load can place.
+whether it kept up.
 """
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +25,19 @@ from bench.measure import (
     Server,
     arguments,
     callgate,
-    family,
     free_port,
-    is_serving,
     parsed,
     running,
+    throttled,
 )
 from bench.result import Result
 from gateway.settings import Settings
 
 FACTORS = (1, 2, 5)
-SHARE, PERIOD = 0.25, 10_000
-"""Of a processor; microseconds in which it is given."""
+SHARE = 0.25
+"""Of a processor."""
 SECONDS, QUICK = 5.0, 2.0
 """Of calls at each multiple."""
-PLACED = 30_000
-"""Calls a second of the last load on a gateway with a whole processor: about what one can place."""
-GROUPS = Path("/sys/fs/cgroup")
 
 
 def with_defaults(folder: Path, frontend: str, port: int, entries: int) -> tuple[Server, float]:
@@ -52,36 +46,6 @@ def with_defaults(folder: Path, frontend: str, port: int, entries: int) -> tuple
     config = folder / "callgate.yaml"
     config.write_text(config.read_text().replace(LIMITS, ""))
     return Server(port, command), Settings.load(config).agi.deadline
-
-
-@contextlib.contextmanager
-def throttled(pid: int) -> Iterator[bool]:
-    """What serves has SHARE of a processor meanwhile. False: that cannot be had here."""
-    old = GROUPS / "cpu" / "cpu.shares"
-    group = (old.parent if old.exists() else GROUPS) / f"callgate-bench-{pid}"
-    home = GROUPS / ("cpu" if old.exists() else "") / "cgroup.procs"
-    quota = int(PERIOD * SHARE)
-    serving = [one for one in family(pid) if is_serving(one)]
-    try:
-        group.mkdir()
-        if old.exists():
-            (group / "cpu.cfs_period_us").write_text(str(PERIOD))
-            (group / "cpu.cfs_quota_us").write_text(str(quota))
-        else:
-            (group / "cpu.max").write_text(f"{quota} {PERIOD}")
-        for one in serving:
-            (group / "cgroup.procs").write_text(str(one))
-    except OSError:
-        with contextlib.suppress(OSError):
-            group.rmdir()
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        for one in serving:
-            home.write_text(str(one))
-        group.rmdir()
 
 
 def good(told: dict[str, Any]) -> float:
@@ -153,23 +117,18 @@ def main() -> None:
             label = "" if frontend == "agi" else "ESL, "
             with running(server) as pid:
                 loads.peak(options.calls)
-                with throttled(pid) as less:
+                with throttled(pid, SHARE) as less:
                     for _ in range(rounds if frontend == "agi" else 2):
                         loads.at_multiples(found, label, options.calls)
                 if not less:
                     result.note("no quota could be set (not root?): all figures are without one")
-                elif frontend == "agi":
-                    for _ in range(rounds // 2):
-                        loads.at_multiples(
-                            found, "a whole processor, ", options.calls * 4, most=PLACED
-                        )
     result.setting = (
         f"{options.entries:,} entries, default cap and deadline ({deadline:g} s), "
         f"{SHARE * 100:g} % of a processor, {rounds} rounds of {seconds:g} s at each rate"
     )
     for (what, unit), values in found.found.items():
         result.row(what, values, unit)
-    for label in ("", "ESL, ", "a whole processor, "):
+    for label in ("", "ESL, "):
         if peaks := found.of(f"{label}peak"):
             for factor in FACTORS:
                 goodput = found.of(f"{label}{factor}x, goodput")

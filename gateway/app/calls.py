@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -40,8 +41,13 @@ class Calls(Protocol):
         """Whether calls are being answered, as far as it can be seen from here."""
         ...
 
-    async def listen(self, name: str, address: Address) -> None:
-        """Open the listener of a frontend. OSError."""
+    async def listen(
+        self, name: str, address: Address, kept: Sequence[socket.socket] = ()
+    ) -> Sequence[socket.socket]:
+        """Open the listener of a frontend, on sockets that were kept if there are any. OSError.
+
+        Returns what it listens on.
+        """
         ...
 
     async def start(self) -> None:
@@ -115,11 +121,14 @@ class Here:
     def well(self) -> bool:
         return True  # whoever asks runs on the loop that answers
 
-    async def listen(self, name: str, address: Address) -> None:
+    async def listen(
+        self, name: str, address: Address, kept: Sequence[socket.socket] = ()
+    ) -> Sequence[socket.socket]:
         frontend = self._frontends[name]
-        await frontend.start(address.host, address.port)
+        await frontend.start(address.host, address.port, sockets=kept)
         self._listening[name] = frontend
         self.places[name] = frontend.address
+        return frontend.listener.sockets
 
     async def start(self) -> None:
         self._metrics.set("callgate_workers", 1)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from gateway.app.calls import sections
+from gateway.app.kept import silence
 from gateway.app.star import carry_out
 from gateway.errors import ConfigError, Fault
 from gateway.frontends.fastagi import REFUSED
@@ -78,11 +79,17 @@ class Crew:
     def well(self) -> bool:
         return self.pool.well
 
-    async def listen(self, name: str, address: Address) -> None:
+    async def listen(
+        self, name: str, address: Address, kept: Sequence[socket.socket] = ()
+    ) -> Sequence[socket.socket]:
         make = partial(listening, address.host, address.port, self.pool.count)
-        self._sockets[name] = await asyncio.to_thread(make)
+        if kept and len(kept) != self.pool.count:  # the store had no room for all
+            silence(kept)
+            kept = ()
+        self._sockets[name] = list(kept) or await asyncio.to_thread(make)
         host, port = self._sockets[name][0].getsockname()[:2]
         self.places[name] = host, port
+        return self._sockets[name]
 
     async def start(self) -> None:
         self.pool.start()

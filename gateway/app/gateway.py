@@ -17,6 +17,7 @@ from gateway.app.calls import Calls, Here, sections
 from gateway.app.crew import Crew
 from gateway.app.guards import Guards
 from gateway.app.ingester import Ingester
+from gateway.app.kept import KeptSockets, kept_name
 from gateway.app.lately import Lately
 from gateway.app.notify import Notifier
 from gateway.app.remarks import exposed, unapplied
@@ -167,14 +168,26 @@ class Gateway:
 
     async def _listen(self) -> None:
         settings = self.settings
-        for name, section in sections(settings).items():
+        kept, found = KeptSockets(), sections(settings).items()
+        names = {
+            name: kept_name(name, section.listen, settings.workers)
+            for name, section in found
+            if section.listen is not None
+        }
+        for gone in kept.give_up(names.values()):
+            self._notifier.forget(gone)
+        for name, section in found:
             address = section.listen
             if address is None:
                 continue
             if remark := exposed(name, address, section.secret, section.allow):
                 log.warning("%s", remark)
             with _explained(name, address):
-                await self.calls.listen(name, address)
+                had = kept.take(names[name])
+                sockets = await self.calls.listen(name, address, had)
+            if list(sockets) != had:
+                self._notifier.forget(names[name])
+                self._notifier.keep(names[name], sockets)
         if settings.http.listen is not None:
             with _explained("http", settings.http.listen):
                 await asyncio.to_thread(self.web.listen, settings.http.listen)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 
 
 def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
@@ -44,7 +45,17 @@ class Notifier:
     def stopping(self) -> None:
         self._send("STOPPING=1")
 
-    def _send(self, message: str) -> None:
+    def keep(self, name: str, sockets: Sequence[socket.socket]) -> None:
+        """Have these sockets handed to the next of us, whatever becomes of this one."""
+        # FDPOLL: a listening socket that is shut for a while is not over.
+        descriptors = [each.fileno() for each in sockets]
+        self._send(f"FDSTORE=1\nFDPOLL=0\nFDNAME={name}", descriptors)
+
+    def forget(self, name: str) -> None:
+        """Have them handed to nobody."""
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
+    def _send(self, message: str, descriptors: Sequence[int] = ()) -> None:
         """A service manager that does not listen is no reason to fail."""
         if not self._address:
             return
@@ -52,6 +63,8 @@ class Notifier:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as peer:
             try:
                 peer.setblocking(False)
-                peer.sendto(message.encode(), address)
+                # socket.send_fds() leaves out the address.
+                rights = socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors)
+                peer.sendmsg([message.encode()], [rights] if descriptors else [], 0, address)
             except OSError:
                 return

@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import EMFILE, ENFILE
 from select import EPOLLIN, epoll
@@ -74,7 +74,7 @@ class Door:
         self.shut: list[socket.socket] = []
         """Those that do not listen until there is room."""
 
-    def open(self, sockets: list[socket.socket], events: epoll) -> None:
+    def open(self, sockets: Sequence[socket.socket], events: epoll) -> None:
         """Have that epoll tell of who comes to these sockets, which listen."""
         self._loop = asyncio.get_running_loop()
         self._epoll = events

@@ -113,10 +113,10 @@ class Frontend:
         return self.listener.address
 
     async def start(
-        self, host: str | None = None, port: int = 0, *, sock: socket.socket | None = None
+        self, host: str | None = None, port: int = 0, *, sockets: Sequence[socket.socket] = ()
     ) -> None:
-        """Listen on an address, or on a socket that is bound already. Raises OSError."""
-        await self.listener.start(host, port, sock=sock)
+        """Listen on an address, or on sockets that are bound already. Raises OSError."""
+        await self.listener.start(host, port, sockets=sockets)
 
     async def drain(self, bound: float) -> int:
         """Stop accepting, wait ``bound`` seconds for live calls, end the rest; how many."""

@@ -23,7 +23,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from select import EPOLLIN, epoll
 from time import monotonic
@@ -115,15 +115,18 @@ class Listener:
         host, port = next(iter(self._door.sockets.values())).getsockname()[:2]
         return host, port
 
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """What it listens on."""
+        return list(self._door.sockets.values())
+
     async def start(
-        self, host: str | None = None, port: int = 0, *, sock: socket.socket | None = None
+        self, host: str | None = None, port: int = 0, *, sockets: Sequence[socket.socket] = ()
     ) -> None:
-        """Listen on an address, or on a socket that is bound already. Raises OSError."""
-        if sock is None:
-            sockets = await bind(host, port)
-        else:
+        """Listen on an address, or on sockets that are bound already. Raises OSError."""
+        for sock in sockets:
             listen(sock)
-            sockets = [sock]
+        sockets = sockets or await bind(host, port)
         self._loop = asyncio.get_running_loop()
         self._epoll = epoll()
         self._door.open(sockets, self._epoll)

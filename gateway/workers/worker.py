@@ -161,7 +161,7 @@ class Worker:
         """One that cannot listen ends: it would live on without a call, and its backlog with it."""
         try:
             for frontend, descriptor in self._frontends.values():
-                await frontend.start(sock=socket.socket(fileno=descriptor))
+                await frontend.start(sockets=[socket.socket(fileno=descriptor)])
         except OSError:
             log.exception("this worker cannot accept calls")
             self._ending.set()

@@ -101,7 +101,7 @@ async def test_a_later_connection_has_a_later_end() -> None:
 async def test_it_listens_on_a_socket_that_somebody_else_bound() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         server = listener(Connection)
-        await server.start(sock=bound)
+        await server.start(sockets=[bound])
         assert server.address == bound.getsockname()
         await server.drain(0)
 

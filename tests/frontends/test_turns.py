@@ -166,7 +166,7 @@ async def test_without_a_descriptor_to_spare_callers_wait_and_the_loop_does_not_
     with Full() as bound, peers(1) as (peer,):
         bound.bind(("127.0.0.1", 0))
         server = Listener("agi", Noted, counters=WatchedMetrics(), max_connections=5, deadline=30.0)
-        await server.start(sock=bound)
+        await server.start(sockets=[bound])
         async with asyncio.timeout(30):
             await loop.sock_connect(peer, server.address)
             await loop.sock_sendall(peer, b"close")
@@ -189,7 +189,7 @@ async def test_a_pause_that_ends_after_the_listener_is_harmless(
     with Full() as bound, peers(1) as (peer,):
         bound.bind(("127.0.0.1", 0))
         server = Listener("agi", Noted, counters=WatchedMetrics(), max_connections=5, deadline=30.0)
-        await server.start(sock=bound)
+        await server.start(sockets=[bound])
         await asyncio.get_running_loop().sock_connect(peer, server.address)
         async with asyncio.timeout(30):
             await refused.wait()
@@ -212,7 +212,7 @@ async def test_a_caller_who_has_gone_before_the_accept_disturbs_nobody() -> None
     with Aborted() as bound, peers(1) as (peer,):
         bound.bind(("127.0.0.1", 0))
         server = Listener("agi", Noted, counters=WatchedMetrics(), max_connections=5, deadline=30.0)
-        await server.start(sock=bound)
+        await server.start(sockets=[bound])
         async with asyncio.timeout(30):
             await loop.sock_connect(peer, server.address)
             await loop.sock_sendall(peer, b"close")

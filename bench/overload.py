@@ -128,7 +128,7 @@ def main() -> None:
     )
     for (what, unit), values in found.found.items():
         result.row(what, values, unit)
-    for label in ("", "ESL, "):
+    for label in ("", "ESL, ") if less else ():
         if peaks := found.of(f"{label}peak"):
             for factor in FACTORS:
                 goodput = found.of(f"{label}{factor}x, goodput")

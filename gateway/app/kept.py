@@ -55,6 +55,8 @@ class KeptSockets:
             self._sockets.setdefault(name, []).append(socket.socket(fileno=descriptor))
         except OSError as error:
             log.warning("what was handed over as %r is no socket: %s", name, error)
+            with suppress(OSError):
+                os.close(descriptor)
 
     def give_up(self, wanted: Iterable[str]) -> list[str]:
         """Close all but these, and tell whose names they were."""

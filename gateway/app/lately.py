@@ -36,7 +36,7 @@ class Sign:
 SIGNS = (
     Sign(
         "calls",
-        "connections were turned away, since max_connections were open",
+        "connections were turned away, since max_connections were open, or others waited",
         tuple(
             ("callgate_unanswered_total", (("frontend", name), ("cause", "over_limit")))
             for name in ("agi", "esl")

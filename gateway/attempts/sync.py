@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway.files import sync_directory
+from gateway.logs import Seldom
 
 MAX_WAIT = 0.05
 """Seconds that an answer is held at most; then it leaves and is counted."""
@@ -34,6 +35,7 @@ class GroupSync:
         self._thread = _thread()
         self._next: asyncio.Future[None] | None = None
         self._running = False
+        self._seldom = Seldom(log)
         self.late = 0
         self.failed = 0
 
@@ -75,7 +77,7 @@ class GroupSync:
 
     def _failed(self, error: BaseException) -> None:
         self.failed += 1
-        log.error("the journal cannot be synced: %s", error)
+        self._seldom.warning("the journal cannot be synced: %s", error)
 
     def _join(self) -> asyncio.Future[None]:
         group = self._next

@@ -43,6 +43,8 @@ class Connection:
 
     live = True
     """Whether it is still read and may be answered: nobody has begun to close it."""
+    read_at = 0.0
+    """When it was last read (``time.monotonic``); 0 before that."""
     _unsent = b""
     _ending = False
 

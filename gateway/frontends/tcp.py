@@ -142,7 +142,7 @@ class Listener:
         for sock in list(self._door.listening.values()):
             waiting = BACKLOG
             # Whoever waits to be accepted would be reset; more than a backlog cannot.
-            while waiting > 0 and (came := self._accept_from(sock)):
+            while waiting >= 0 and (came := self._accept_from(sock)):
                 waiting -= came
         self._door.close()
         if self._connections:
@@ -181,6 +181,7 @@ class Listener:
         self._hold()
         try:
             events = self._epoll.poll(0, MOST)
+            self._behind = self._behind and len(events) == MOST
             if self._accept(events):
                 events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
             self._full = len(events) == MOST
@@ -202,7 +203,8 @@ class Listener:
         for done, (fd, event) in enumerate(events, start=1):
             if (connection := self._connections.get(fd)) is not None:
                 self._serve(connection, event)
-                if monotonic() > end:
+                connection.read_at = now = monotonic()
+                if now > end:
                     rest = frozenset(fd for fd, _ in events[done:])
                     self._late = waiting & rest or rest  # nobody new before these
                     break
@@ -263,10 +265,10 @@ class Listener:
         return 0 if self._behind else self._max_connections - len(self._connections)
 
     def _too_long(self, events: list[tuple[int, int]]) -> bool:
-        """Whether all these have waited for long, also the last who came."""
-        soon = self._loop.time() + self._delay * (1 - PATIENCE)
-        known = self._connections
-        return all(known[fd].due < soon for fd, _ in events if fd in known)
+        """Whether all these have waited for long, since they came or were last read."""
+        since = monotonic() - self._delay * PATIENCE
+        found = (self._connections[fd] for fd, _ in events if fd in self._connections)
+        return all((each.read_at or each.due - self._delay) < since for each in found)
 
     def _admit(self, fd: int, peer: object, due: float) -> None:
         try:

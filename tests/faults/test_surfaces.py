@@ -57,7 +57,7 @@ ONE_PROCESS = (
         make=breaking.over_limit,
         metric='callgate_unanswered_total{frontend="agi",cause="over_limit"}',
         part="calls",
-        words="connections were turned away, since max_connections were open",
+        words="connections were turned away, since max_connections were open, or others waited",
         log="connections were turned away",
     ),
     Row(

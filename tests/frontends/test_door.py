@@ -59,7 +59,7 @@ def calling(
 ) -> Iterator[list[socket.socket]]:
     """Callers whom the kernel has, and the listener has not seen: the loop does not run here."""
     with ExitStack() as stack:
-        made = [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
+        made = [stack.enter_context(socket.create_connection(address, 60)) for _ in range(count)]
         for peer in made:
             if said:
                 peer.send(said)
@@ -129,6 +129,44 @@ async def test_a_listener_whose_door_is_shut_can_be_drained() -> None:
             assert [await heard(peer) for peer in late] == [b""] * MANY
             assert await server.drain(0) == CAP
             assert [await heard(peer) for peer in peers] == [b""] * CAP
+
+
+async def test_peers_who_send_little_and_often_keep_nobody_out() -> None:
+    """They have not waited since they were last read, however long ago they came."""
+    turns: list[int] = []
+    later: list[socket.socket] = []
+    dripping = False
+
+    def hold() -> None:
+        if dripping:
+            turns.append(0)
+        if len(turns) == 2:  # the first of them was full
+            later.extend(stack.enter_context(calling(server.address, 1, b"hello")))
+
+    async with listening(hold, cap=2 * MANY) as (server, _):
+        with ExitStack() as stack:
+            peers = stack.enter_context(calling(server.address, MANY, b"hello"))
+            assert [await heard(peer) for peer in peers] == [b"hello"] * MANY
+            for each in server._connections.values():
+                each.due -= 50.0
+            for peer in peers:
+                peer.send(b"again")
+            dripping = True
+            assert [await heard(peer) for peer in peers] == [b"again"] * MANY
+            assert await heard(later[0]) == b"hello"
+
+
+async def test_nobody_is_kept_out_once_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "PATIENCE", -1.0)
+    async with listening(cap=2 * MANY) as (server, _):
+        with ExitStack() as stack:
+            peers = stack.enter_context(calling(server.address, tcp.MOST, b"hello"))
+            assert [await heard(peer) for peer in peers] == [b"hello"] * tcp.MOST
+            for peer in peers:
+                peer.send(b"again")
+            assert [await heard(peer) for peer in peers] == [b"again"] * tcp.MOST
+            (late,) = stack.enter_context(calling(server.address, 1, b"hello"))
+            assert await heard(late) == b"hello"
 
 
 async def test_who_waits_in_the_kernel_when_a_listener_is_drained_is_served(

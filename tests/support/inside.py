@@ -17,6 +17,7 @@ import sys
 import threading
 import weakref
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,8 @@ def tree(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         for path in Path(f"/proc/{each}/task").glob("*/children"):
-            found += map(int, path.read_text().split())
+            with suppress(OSError):  # it has ended
+                found += map(int, path.read_text().split())
     return found
 
 

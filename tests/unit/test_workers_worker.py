@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -40,8 +41,9 @@ def begin(journal: Path, descriptor: int) -> Begin:
 async def test_a_worker_that_cannot_listen_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def refuse(_: Frontend, *, sock: socket.socket) -> None:
-        sock.close()
+    async def refuse(_: Frontend, *, sockets: Sequence[socket.socket]) -> None:
+        for each in sockets:
+            each.close()
         raise OSError("too many open files")
 
     monkeypatch.setattr(Frontend, "start", refuse)

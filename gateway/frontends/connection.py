@@ -43,8 +43,8 @@ class Connection:
 
     live = True
     """Whether it is still read and may be answered: nobody has begun to close it."""
-    read_at = 0.0
-    """When it was last read (``time.monotonic``); 0 before that."""
+    reads = 0
+    """How often it was read."""
     _unsent = b""
     _ending = False
 

@@ -46,6 +46,9 @@ PATIENCE: Final = 0.25
 
 A channel of FreeSWITCH is read three times, and waits for each.
 """
+OFTEN: Final = 8
+"""Reads of one connection from which on it does not count as one that waits: peers who send little
+and often would keep others out."""
 AGAIN: Final = 0.5
 """The part of the cap at which a door that was shut opens: not for each who leaves."""
 LOOK: Final = 0.005
@@ -203,8 +206,8 @@ class Listener:
         for done, (fd, event) in enumerate(events, start=1):
             if (connection := self._connections.get(fd)) is not None:
                 self._serve(connection, event)
-                connection.read_at = now = monotonic()
-                if now > end:
+                connection.reads += 1
+                if monotonic() > end:
                     rest = frozenset(fd for fd, _ in events[done:])
                     self._late = waiting & rest or rest  # nobody new before these
                     break
@@ -265,10 +268,11 @@ class Listener:
         return 0 if self._behind else self._max_connections - len(self._connections)
 
     def _too_long(self, events: list[tuple[int, int]]) -> bool:
-        """Whether all these have waited for long, since they came or were last read."""
-        since = monotonic() - self._delay * PATIENCE
+        """Whether all these have waited for long, also the last who came."""
+        soon = self._loop.time() + self._delay * (1 - PATIENCE)
         found = (self._connections[fd] for fd, _ in events if fd in self._connections)
-        return all((each.read_at or each.due - self._delay) < since for each in found)
+        waited = [each.due < soon for each in found if each.reads < OFTEN]
+        return bool(waited) and all(waited)
 
     def _admit(self, fd: int, peer: object, due: float) -> None:
         try:

@@ -132,7 +132,7 @@ async def test_a_listener_whose_door_is_shut_can_be_drained() -> None:
 
 
 async def test_peers_who_send_little_and_often_keep_nobody_out() -> None:
-    """They have not waited since they were last read, however long ago they came."""
+    """They do not wait, however long ago they came."""
     turns: list[int] = []
     later: list[socket.socket] = []
     dripping = False
@@ -147,6 +147,10 @@ async def test_peers_who_send_little_and_often_keep_nobody_out() -> None:
         with ExitStack() as stack:
             peers = stack.enter_context(calling(server.address, MANY, b"hello"))
             assert [await heard(peer) for peer in peers] == [b"hello"] * MANY
+            for _ in range(tcp.OFTEN):
+                for peer in peers:
+                    peer.send(b"more")
+                assert [await heard(peer) for peer in peers] == [b"more"] * MANY
             for each in server._connections.values():
                 each.due -= 50.0
             for peer in peers:

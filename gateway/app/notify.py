@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 
 def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether what is written there is kept by systemd's journal (JOURNAL_STREAM, systemd.exec(5)).
-
-    ``descriptor`` must be open.
-    """
-    found = os.fstat(descriptor)
+    """Whether systemd's journal keeps what is written there (JOURNAL_STREAM, systemd.exec(5))."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:  # closed: nobody reads it
+        return False
     return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 

@@ -61,8 +61,9 @@ async def test_what_callers_read_outlives_every_kill_and_restart_and_is_stored_o
         assert len(found) - len(load.answers) <= CALLERS * rounds
 
 
-async def test_a_stop_answers_every_call_that_it_took() -> None:
-    async with served() as gateway:
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stop_answers_every_call_that_it_took(workers: int) -> None:
+    async with served(workers=workers) as gateway:
         load = Load(gateway, callers=CALLERS)
         async with load.running():
             await load.answered(50)

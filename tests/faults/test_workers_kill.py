@@ -133,16 +133,3 @@ async def test_an_orderly_end_of_a_worker_costs_no_call(seed: int) -> None:
         load = await rounds_of([drain_worker], ROUNDS if seed else 2, seed, gateway)
         assert (load.refused, load.broken) == (0, 0), "somebody was left without a verdict"
         assert "are cut off" not in gateway.log
-
-
-async def test_a_stop_of_two_workers_answers_every_call_that_was_taken() -> None:
-    async with served(workers=WORKERS) as gateway:
-        load = Load(gateway, callers=CALLERS)
-        async with load.running():
-            await load.answered(50)
-            await gateway.stop()
-        assert load.broken == 0, "a call was taken and not answered"
-        await asyncio.to_thread(ingest, gateway.state)
-        found = stored(gateway.state)
-        assert {answer.id for answer in load.answers} == found.keys()
-        assert lost(load.answers, found) == []

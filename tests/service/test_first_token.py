@@ -36,3 +36,4 @@ def test_the_journal_is_known_by_the_file_that_it_reads(tmp_path: Path) -> None:
         assert is_journal(out.fileno(), {"JOURNAL_STREAM": here})
         assert not is_journal(out.fileno(), {"JOURNAL_STREAM": here + "1"})
         assert not is_journal(out.fileno(), {})
+    assert not is_journal(-1, {"JOURNAL_STREAM": here})

@@ -63,6 +63,11 @@ METRICS: tuple[Metric, ...] = (
     _counter("unknown_scope", "Calls that named an unknown trunk or campaign."),
     _counter("hostile_requests", "Requests no real PBX sends; they were blocked.", "frontend"),
     _counter("unanswered", "Peers that got no answer, by cause.", "frontend", "cause"),
+    _counter(
+        "listener_shut_seconds",
+        "Seconds for which the kernel refused whoever came, uncounted, in a flood.",
+        "frontend",
+    ),
     _counter("connections", "Connections accepted.", "frontend"),
     _gauge("connections_open", "Connections open now.", "frontend"),
     _counter("deliveries", "Answers by what became of them.", "delivery"),

@@ -7,6 +7,7 @@ a process is started again, so one that cannot be started is told of without a g
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,14 @@ SIGNS = (
             for name in ("agi", "esl")
         ),
         logged=True,
+    ),
+    Sign(
+        "calls",
+        "so many connections came that the kernel refused them, uncounted, for seconds",
+        tuple(
+            ("callgate_listener_shut_seconds_total", (("frontend", name),))
+            for name in ("agi", "esl")
+        ),
     ),
     Sign(
         "calls",
@@ -123,7 +132,7 @@ class Lately:
         self.look()
         for sign in SIGNS:
             if count := self._seen[sign] - self._calm[sign]:
-                yield sign.part, f"{sign.words} ({count:.0f})"
+                yield sign.part, f"{sign.words} ({math.ceil(count)})"
 
     def onto(self, status: dict[str, Any]) -> dict[str, Any]:
         """A status, in which each part says this as ``degraded`` too."""

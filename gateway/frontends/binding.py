@@ -47,6 +47,21 @@ def listen(sock: socket.socket) -> None:
     sock.listen(BACKLOG)
 
 
+def listen_again(sock: socket.socket) -> None:
+    """The same once more, after its connections made the kernel's list of its port a long one.
+
+    To see that the port is free takes up to 100 ns for each connection of the last minute, unless
+    the port may be shared (inet_csk_get_port in net/ipv4/inet_connection_sock.c). From then on only
+    programs of the same user can share it, and only those that ask to.
+    """
+    shared = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listen(sock)
+    finally:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+
+
 def _bind(sock: socket.socket, address: object) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6:

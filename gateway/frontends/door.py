@@ -4,9 +4,9 @@ Rule 1: nobody waits unseen. Whoever is in the kernel's queue is let in or turne
 turn: the queue counts against no cap, and once it is full a connect is repeated after a second.
 Rule 2: turning one away costs about 7 us, most of it in the kernel; many of them would cost the
 calls that are served. Past FLOOD in one turn the socket stops listening until there is room again:
-whoever waits is reset, whoever comes is refused by the kernel, at no cost of ours. A frontend with
-a farewell is never shut: its peers must be told.
-Rule 3: the port stays ours while the door is shut.
+whoever waits is reset, whoever comes is refused by the kernel, at no cost of ours. Where there is a
+farewell, all who wait are told it first: a reset peer may take it ill, a refused one asks another.
+Rule 3: the port stays ours while the door is shut, and how long it is shut is counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Final
 
-from gateway.frontends.binding import listen, spare
+from gateway.frontends.binding import listen_again, spare
 from gateway.frontends.connection import Counters
 from gateway.logs import Seldom
 
@@ -40,6 +40,13 @@ _QUEUED: Final = struct.Struct("24xI")
 
 Admit = Callable[[int, object, float], None]
 """Takes a descriptor, the address of its peer, and when its time is up. OSError: it cannot."""
+
+
+def _queued(sock: socket.socket) -> int:
+    """How many wait to be accepted."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size)
+    queued: int = _QUEUED.unpack(info)[0]
+    return queued
 
 
 class Door:
@@ -73,6 +80,7 @@ class Door:
         """Those of the sockets that somebody may come to: neither paused nor shut."""
         self.shut: list[socket.socket] = []
         """Those that do not listen until there is room."""
+        self._told = 0.0  # until when it was counted how long the door is shut
 
     def open(self, sockets: Sequence[socket.socket], events: epoll) -> None:
         """Have that epoll tell of who comes to these sockets, which listen."""
@@ -126,19 +134,30 @@ class Door:
         except OSError as error:
             self._make_room(sock, error)
         if away:
-            if away >= FLOOD and not self._farewell:
+            if away >= FLOOD and not (self._farewell and _queued(sock)):
                 away += self._shut(sock)
             self._unanswered("over_limit", away)
         if came:
             self._counters.inc("callgate_connections_total", came, frontend=self._frontend)
         return came
 
+    def count(self) -> None:
+        """Count how long the door was shut since it was last counted."""
+        if self.shut:
+            before, self._told = self._told, monotonic()
+            self._counters.inc(
+                "callgate_listener_shut_seconds_total",
+                self._told - before,
+                frontend=self._frontend,
+            )
+
     def reopen(self) -> None:
         """Listen again: there is room."""
+        self.count()
         shut, self.shut = self.shut, []
         for sock in shut:
             try:
-                listen(sock)
+                listen_again(sock)
                 self._listen(sock)
             except OSError as error:
                 self._seldom.warning("the %s listener cannot listen: %s", self._frontend, error)
@@ -159,12 +178,10 @@ class Door:
             self._frontend,
         )
         name = sock.getsockname()
-        queued: int
-        (queued,) = _QUEUED.unpack(
-            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size)
-        )
         self._silence(sock)
+        self._told = self._told if self.shut else monotonic()
         self.shut.append(sock)
+        queued = _queued(sock)
         sock.shutdown(socket.SHUT_RD)
         with suppress(OSError):  # a port that the system chose is given up with that, others not
             sock.bind(name)

@@ -258,6 +258,7 @@ class Listener:
     def _reopen(self) -> None:
         """Open if there was no full turn since the last look: then nobody waits but for us."""
         full, self._full = self._full, False
+        self._door.count()
         if not full and len(self._connections) < self._max_connections:
             self._behind = False
             self._door.reopen()

@@ -104,3 +104,9 @@ class WatchedMetrics(Metrics):
         while self.value(name, **labels) != value:
             self._counted.clear()
             await self._counted.wait()
+
+    async def until_any(self, name: str, /, **labels: str) -> None:
+        """Wait until a counter has counted anything."""
+        while not self.value(name, **labels):
+            self._counted.clear()
+            await self._counted.wait()

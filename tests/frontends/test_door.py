@@ -103,12 +103,15 @@ async def test_all_who_wait_past_the_cap_are_refused_in_one_turn_and_those_befor
             assert door.FLOOD <= metrics.value("callgate_unanswered_total", **OVER_LIMIT) <= MANY
 
 
-async def test_past_a_flood_the_kernel_refuses_until_there_is_room_and_keeps_the_port() -> None:
-    async with listening() as (server, metrics):
+@pytest.mark.parametrize("farewell", [b"", b"bye"])
+async def test_past_a_flood_the_kernel_refuses_until_there_is_room_and_keeps_the_port(
+    farewell: bytes,
+) -> None:
+    async with listening(farewell=farewell) as (server, metrics):
         with ExitStack() as stack:
             peers = await full(server, stack)
             late = stack.enter_context(calling(server.address, MANY))
-            assert [await heard(peer) for peer in late] == [b""] * MANY
+            assert [await heard(peer) for peer in late] == [farewell] * MANY
             counted = metrics.value("callgate_unanswered_total", **OVER_LIMIT)
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(server.address)
@@ -119,6 +122,48 @@ async def test_past_a_flood_the_kernel_refuses_until_there_is_room_and_keeps_the
             peers[0].close()
             assert await _called(server) == b"hello"
             assert metrics.value("callgate_unanswered_total", **OVER_LIMIT) == counted
+            assert metrics.value("callgate_listener_shut_seconds_total", frontend="agi") > 0
+
+
+async def test_how_long_a_door_is_shut_is_counted_while_it_is() -> None:
+    async with listening() as (server, metrics):
+        with ExitStack() as stack:
+            await full(server, stack)
+            late = stack.enter_context(calling(server.address, MANY))
+            assert [await heard(peer) for peer in late] == [b""] * MANY
+            await metrics.until_any("callgate_listener_shut_seconds_total", frontend="agi")
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(server.address)
+
+
+async def test_all_who_wait_are_told_farewell_before_the_door_is_shut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A turn takes only some of them."""
+    monkeypatch.setattr(door, "FLOOD", 50)
+    monkeypatch.setattr(door, "ACCEPTS", 100)
+    async with listening(farewell=b"bye") as (server, metrics):
+        with ExitStack() as stack:
+            await full(server, stack)
+            late = stack.enter_context(calling(server.address, MANY, b"too late"))
+            assert [await heard(peer) for peer in late] == [b"bye"] * MANY
+            assert metrics.value("callgate_unanswered_total", **OVER_LIMIT) == MANY
+
+
+async def test_a_door_that_opens_again_does_not_share_its_port() -> None:
+    async with listening() as (server, _):
+        with ExitStack() as stack:
+            peers = await full(server, stack)
+            late = stack.enter_context(calling(server.address, MANY))
+            assert [await heard(peer) for peer in late] == [b""] * MANY
+            peers[0].close()
+            assert await _called(server) == b"hello"
+            for sock in server.sockets:
+                assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            with socket.socket() as thief:
+                thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with pytest.raises(OSError, match="in use"):
+                    thief.bind(server.address)
 
 
 async def test_a_listener_whose_door_is_shut_can_be_drained() -> None:

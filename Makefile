@@ -50,7 +50,7 @@ test: $(VENV)/.dev asterisk browser oracle ## every check and every test, on a r
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 check: $(VENV)/.dev lint ## style, types, layers and unit tests, in under a minute
-	@$(PY) -m pytest -q -n auto --dist worksteal tests/meta/test_layers.py tests/meta/test_files.py tests/unit
+	@CALLGATE_EXAMPLES=0.25 $(PY) -m pytest -q -n auto --dist worksteal tests/meta/test_layers.py tests/meta/test_files.py tests/unit
 
 lint: $(VENV)/.dev ## style and types
 	@$(VENV)/bin/ruff check gateway tests

@@ -13,6 +13,7 @@ whether it kept up.
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ from gateway.settings import Settings
 FACTORS = (1, 2, 5)
 SHARE = 0.25
 """Of a processor."""
-SECONDS, QUICK = 5.0, 2.0
+SECONDS, QUICK = 4.0, 2.0
 """Of calls at each multiple."""
+CALM = 1.0
+"""Seconds before each load, the deadline: none meets what is left of the one before."""
 
 
 def with_defaults(folder: Path, frontend: str, port: int, entries: int) -> tuple[Server, float]:
@@ -88,11 +91,13 @@ class Loads:
         self._seconds = seconds
 
     def peak(self, calls: int) -> float:
+        time.sleep(CALM)
         told = self._load.run(self._port, calls, within=self._deadline)
         return float((told["calls"] - told["late"]) / told["seconds"])
 
     def open(self, rate: float) -> dict[str, Any]:
         calls = int(rate * self._seconds)
+        time.sleep(CALM)
         return self._load.run(self._port, calls, strict=False, rate=rate, within=self._deadline)
 
     def at_multiples(self, found: Rounds, label: str, calls: int, *, most: float = 1e9) -> None:
@@ -118,7 +123,7 @@ def main() -> None:
             with running(server) as pid:
                 loads.peak(options.calls)
                 with throttled(pid, SHARE) as less:
-                    for _ in range(rounds if frontend == "agi" else 2):
+                    for _ in range(rounds):
                         loads.at_multiples(found, label, options.calls)
                 if not less:
                     result.note("no quota could be set (not root?): all figures are without one")

@@ -8,8 +8,14 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.examples import share_of
+
 settings.register_profile(
-    "callgate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "callgate",
+    max_examples=share_of(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
 settings.load_profile("callgate")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -28,6 +28,7 @@ from gateway.policy.model import (
     Reason,
     Verdict,
 )
+from tests.support.examples import examples
 from tests.support.policies import (
     NOON,
     inbound,
@@ -391,7 +392,7 @@ CALLS = st.builds(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(generated_policy(), CALLS)
 def test_the_decision_agrees_with_the_slow_reference(
     made: tuple[Policy, list[Entry]], call: Call
@@ -409,7 +410,7 @@ def test_the_decision_agrees_with_the_slow_reference(
     assert bool(verdict.response) == verdict.blocked
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(generated_policy(), st.sampled_from(Direction), st.text(), st.text(), st.text())
 def test_the_decision_never_raises_on_any_text(
     made: tuple[Policy, list[Entry]], direction: Direction, caller: str, callee: str, other: str

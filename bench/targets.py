@@ -32,6 +32,8 @@ TARGETS = (
     Target("workers", "2 workers / 1", 1.15, "CPU of a call, 2 workers / 1"),
     Target("overload", "peak / goodput at 2x", 1.25, "answers at the peak / at 2 times its rate"),
     Target("overload", "peak / goodput at 5x", 1.25, "answers at the peak / at 5 times its rate"),
+    Target("overload", "ESL, peak / goodput at 2x", 1.25, "the same of outbound ESL, at 2 times"),
+    Target("overload", "ESL, peak / goodput at 5x", 1.25, "the same of outbound ESL, at 5 times"),
 )
 
 

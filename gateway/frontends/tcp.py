@@ -11,8 +11,8 @@ a new one is closed at once: the PBX then takes its outage branch in millisecond
 is served in the order in which he spoke.
 Rule 2: the work of a turn is bounded, in connections and in time. What is still ready is taken by
 the next turn, after everything else that waits in the event loop; who had to wait comes first.
-Rule 3: a turn accepts before it asks who has something to say, and closes descriptors at its end:
-no number comes back within it, and with it what was told of another connection.
+Rule 3: a turn closes descriptors at its end: no number comes back within it, and with it what was
+told of another connection.
 Rule 4: a connection that fails harms no other one of its turn.
 """
 
@@ -98,7 +98,7 @@ class Listener:
         self._connections: dict[int, Connection] = {}  # as they came, so in the order of their ends
         self._epoll: epoll  # from start to the end of drain
         self._closing: list[int] | None = None  # what this turn closes; None between two turns
-        self._late: frozenset[int] = frozenset()  # those ready for whom there was no time yet
+        self._late: list[tuple[Connection, int]] = []  # those ready for whom there was no time yet
         self._full = False  # the last turn read as many as it may
         self._behind = False  # and all of those had waited for too long
         self._timer: asyncio.TimerHandle | None = None
@@ -183,11 +183,11 @@ class Listener:
         closing = self._closing = []
         self._hold()
         try:
-            events = self._epoll.poll(0, MOST)
-            self._behind = self._behind and len(events) == MOST
-            if self._accept(events):
-                events = self._epoll.poll(0, MOST)  # most of the new ones have spoken already
-            self._full = len(events) == MOST
+            events = self._ready()
+            self._behind = self._behind and len(events) >= MOST
+            if self._accept(events) and len(events) < MOST:
+                events = self._ready()  # most of the new ones have spoken already
+            self._full = len(events) >= MOST
             self._behind = self._full and self._too_long(events)
             self._read(events)
         finally:
@@ -198,18 +198,27 @@ class Listener:
                 for fd in closing:
                     os.close(fd)
 
+    def _ready(self) -> list[tuple[int, int]]:
+        """Who has something to say, and what, those first for whom there was no time yet.
+
+        Whoever was told of goes to the end of the kernel's list, and would wait for all others.
+        """
+        late = {each.fd: event for each, event in self._late if each.fd >= 0}
+        if not late:
+            return self._epoll.poll(0, MOST)
+        found = self._epoll.poll(0, MOST - len(late)) if len(late) < MOST else []
+        return [*late.items(), *(each for each in found if each[0] not in late)]
+
     def _read(self, events: list[tuple[int, int]]) -> None:
-        waiting, self._late = self._late, frozenset()
-        if waiting:
-            events.sort(key=lambda each: each[0] not in waiting)
+        self._late = []
         end = monotonic() + SPAN
         for done, (fd, event) in enumerate(events, start=1):
             if (connection := self._connections.get(fd)) is not None:
                 self._serve(connection, event)
                 connection.reads += 1
                 if monotonic() > end:
-                    rest = frozenset(fd for fd, _ in events[done:])
-                    self._late = waiting & rest or rest  # nobody new before these
+                    known = self._connections
+                    self._late = [(known[fd], told) for fd, told in events[done:] if fd in known]
                     break
 
     def _serve(self, connection: Connection, event: int) -> None:
@@ -237,7 +246,7 @@ class Listener:
         door = self._door
         if door.shut and self._room() > self._max_connections * (1 - AGAIN):
             door.reopen()
-        if len(events) == MOST:  # they are not all, and nobody new must wait for it
+        if len(events) >= MOST:  # they are not all, and nobody new must wait for it
             ready = list(door.listening.values())
         else:
             ready = [door.listening[fd] for fd, _ in events if fd in door.listening]

@@ -137,7 +137,7 @@ async def test_under_attack_every_real_call_is_answered_and_nothing_stays(
     )
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=5)
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_no_turn_under_attack_takes_the_loop_long(attack: str) -> None:
     """CPU, not time: a busy machine makes it no longer. One of a thousand turns may take longer."""

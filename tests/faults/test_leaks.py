@@ -152,7 +152,7 @@ async def listed(gateway: Served, entries: int) -> Path:
     return path
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=6)
 async def test_a_million_calls_through_one_process_leave_nothing() -> None:
     """Half by FastAGI, half by outbound ESL; every verdict is compared by the load."""
     signal.alarm(BOUND)

@@ -50,7 +50,7 @@ CAP = 4
 STEP = 30
 """Calls a second by which the rate rises each second."""
 QUICK = pytest.param(1, 15, 60, id="quick")
-LONGER = pytest.param(5, 300, 300, id="soak", marks=pytest.mark.soak)
+LONGER = pytest.param(5, 300, 300, id="soak", marks=pytest.mark.soak(minutes=4))
 """How often there is trouble, how many calls of each kind are seen before and in it, and the rate
 that the ramp rises to."""
 HIGHEST = 1500
@@ -238,7 +238,7 @@ async def test_while_the_gateway_is_killed_or_frozen_nobody_is_let_in_undecided_
         tell("with a gateway killed and frozen", stood, attempts)
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=4)
 async def test_more_calls_than_asterisk_can_take_end_and_leave_nothing(programs: Programs) -> None:
     async with stand(programs, "block") as stood:
         await stood.pbx.until_set(DEADLINE, SHIPPED_DEADLINE)

@@ -145,7 +145,7 @@ async def test_reloads_leave_no_object_descriptor_task_map_or_file() -> None:
     assert after["objects"] - before["objects"] < MORE * 3
 
 
-@pytest.mark.soak
+@pytest.mark.soak(minutes=31)
 async def test_ten_thousand_reloads_of_a_large_list_leave_nothing() -> None:
     """Under a trickle of calls."""
     signal.alarm(BOUND)

@@ -1,0 +1,17 @@
+"""The longest of the long forms begin first, so that none is still running when all others are done.
+
+``pytest.mark.soak(minutes=31)`` says that one takes more than a few minutes.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=minutes, reverse=True)
+
+
+def minutes(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("soak")
+    return float(mark.kwargs.get("minutes", 0)) if mark else 0.0

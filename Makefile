@@ -141,7 +141,7 @@ sbom: .cache/audit/.done ## write what we depend on to dist/sbom.json (CycloneDX
 
 # Each part has the bound of every test; the whole has this one.
 soak: $(VENV)/.dev asterisk ## the long forms of the tests of faults, in under an hour
-	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist load tests/faults $(PYTEST)
+	@timeout 3600 $(PY) -m pytest -m soak -n $(JOBS) --dist worksteal tests/faults $(PYTEST)
 
 # Fuzzing has an environment of its own too. An input that breaks a promise ends it with an error.
 .PHONY: fuzz

@@ -1,4 +1,4 @@
-"""The longest of the long forms begin first, so that none is still running when all others are done.
+"""The longest of the long forms begin first: none still runs when all others are done.
 
 ``pytest.mark.soak(minutes=31)`` says that one takes more than a few minutes.
 """

@@ -39,8 +39,6 @@ SHARE = 0.25
 """Of a processor."""
 SECONDS, QUICK = 4.0, 2.0
 """Of calls at each multiple."""
-CALM = 1.0
-"""Seconds before each load, the deadline: none meets what is left of the one before."""
 
 
 def with_defaults(folder: Path, frontend: str, port: int, entries: int) -> tuple[Server, float]:
@@ -84,20 +82,23 @@ class Rounds:
 
 
 class Loads:
-    """What loads one gateway: at its peak, and openly."""
+    """What loads one gateway: at its peak, and openly.
+
+    Each waits for the deadline first, and so meets nothing that is left of the one before.
+    """
 
     def __init__(self, load: Load, port: int, deadline: float, seconds: float) -> None:
         self._load, self._port, self._deadline = load, port, deadline
         self._seconds = seconds
 
     def peak(self, calls: int) -> float:
-        time.sleep(CALM)
+        time.sleep(self._deadline)
         told = self._load.run(self._port, calls, within=self._deadline)
         return float((told["calls"] - told["late"]) / told["seconds"])
 
     def open(self, rate: float) -> dict[str, Any]:
         calls = int(rate * self._seconds)
-        time.sleep(CALM)
+        time.sleep(self._deadline)
         return self._load.run(self._port, calls, strict=False, rate=rate, within=self._deadline)
 
     def at_multiples(self, found: Rounds, label: str, calls: int, *, most: float = 1e9) -> None:

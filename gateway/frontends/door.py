@@ -6,6 +6,7 @@ Rule 2: turning one away costs about 7 us, most of it in the kernel; many of the
 calls that are served. Past FLOOD in one turn the socket stops listening until there is room again:
 whoever waits is reset, whoever comes is refused by the kernel, at no cost of ours. Where there is a
 farewell, all who wait are told it first: a reset peer may take it ill, a refused one asks another.
+Whose handshake is under way just then is reset all the same: on loopback nobody's is.
 Rule 3: the port stays ours while the door is shut, and how long it is shut is counted.
 """
 
@@ -42,11 +43,11 @@ Admit = Callable[[int, object, float], None]
 """Takes a descriptor, the address of its peer, and when its time is up. OSError: it cannot."""
 
 
-def _queued(sock: socket.socket) -> int:
+def queued(sock: socket.socket) -> int:
     """How many wait to be accepted."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _QUEUED.size)
-    queued: int = _QUEUED.unpack(info)[0]
-    return queued
+    waiting: int = _QUEUED.unpack(info)[0]
+    return waiting
 
 
 class Door:
@@ -134,7 +135,7 @@ class Door:
         except OSError as error:
             self._make_room(sock, error)
         if away:
-            if away >= FLOOD and not (self._farewell and _queued(sock)):
+            if away >= FLOOD and sock.fileno() in self.listening:
                 away += self._shut(sock)
             self._unanswered("over_limit", away)
         if came:
@@ -173,21 +174,23 @@ class Door:
 
     def _shut(self, sock: socket.socket) -> int:
         """How many are reset with it."""
-        self._seldom.warning(
-            "too many connections come to the %s listener: new ones are refused unseen",
-            self._frontend,
-        )
         name = sock.getsockname()
+        waiting = queued(sock)
+        if waiting and self._farewell:
+            return 0  # they must be told first; the next turn does
+        sock.shutdown(socket.SHUT_RD)
         self._silence(sock)
         self._told = self._told if self.shut else monotonic()
         self.shut.append(sock)
-        queued = _queued(sock)
-        sock.shutdown(socket.SHUT_RD)
         with suppress(OSError):  # a port that the system chose is given up with that, others not
             sock.bind(name)
         # Nobody else may bind the port meanwhile, as could be done beside one that allows it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        return queued
+        self._seldom.warning(
+            "too many connections come to the %s listener: new ones are refused unseen",
+            self._frontend,
+        )
+        return waiting
 
     def _unanswered(self, cause: str, count: int = 1) -> None:
         self._counters.inc("callgate_unanswered_total", count, frontend=self._frontend, cause=cause)

@@ -206,7 +206,7 @@ class Listener:
         late = {each.fd: event for each, event in self._late if each.fd >= 0}
         if not late:
             return self._epoll.poll(0, MOST)
-        found = self._epoll.poll(0, MOST - len(late)) if len(late) < MOST else []
+        found = self._epoll.poll(0, MOST) if len(late) < MOST else []
         return [*late.items(), *(each for each in found if each[0] not in late)]
 
     def _read(self, events: list[tuple[int, int]]) -> None:
@@ -216,7 +216,7 @@ class Listener:
             if (connection := self._connections.get(fd)) is not None:
                 self._serve(connection, event)
                 connection.reads += 1
-                if monotonic() > end:
+                if done >= MOST or monotonic() > end:
                     known = self._connections
                     self._late = [(known[fd], told) for fd, told in events[done:] if fd in known]
                     break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.frontends import tcp
 from gateway.frontends.connection import Connection, Owner
+from gateway.frontends.door import queued
 from gateway.frontends.tcp import Listener
 from tests.fakes.screener import WatchedMetrics
 
@@ -20,9 +22,10 @@ NEVER, ALWAYS = 60.0, -1.0
 
 
 class Heard:
-    """What was received, in order, by whomever; MANY connect before anybody speaks."""
+    """What was received, in order, by whomever; ``peers`` connect before anybody speaks."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, peers: int = MANY) -> None:
+        self._peers = peers
         self.came = 0
         self.admitted = asyncio.Event()
         self.said: list[bytes] = []
@@ -33,7 +36,7 @@ class Heard:
     def made(self, owner: Owner, fd: int, peer: object, due: float) -> Connection:
         heard = self
         self.came += 1
-        if self.came == MANY:
+        if self.came == self._peers:
             self.admitted.set()
 
         class Noted(Connection):
@@ -117,27 +120,59 @@ async def test_those_who_come_in_each_turn_go_before_nobody_who_spoke_before(
             assert heard.said[: len(words)] == words
 
 
-async def test_one_who_is_cut_off_while_he_waits_for_his_turn_is_not_read(
+async def test_who_comes_while_others_wait_for_their_turn_is_let_in_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tcp, "SPAN", NEVER)
-    heard = Heard(MANY - 1)
-    cut: list[Connection] = []
+    heard = Heard(tcp.MOST, peers=tcp.MOST)
+    open_before: list[int] = []
 
     def hold() -> None:
-        if heard.said and not cut:  # the second turn, which has the others of the first
-            cut.append(server._connections[max(server._connections)])
-            cut[0].abort()
-            # Whoever comes next gets his number.
-            stack.enter_context(socket.create_connection(server.address, 60))
+        if heard.said:  # a turn read the first one, and left the others
+            open_before.append(server.open)
+            if len(open_before) == 1:
+                stack.enter_context(socket.create_connection(server.address, 60))
+                while not queued(server.sockets[0]):
+                    time.sleep(0.001)  # a busy kernel is slow to put him there
 
     async with listening(heard, hold) as server:
         with ExitStack() as stack:
-            peers = stack.enter_context(calling(server.address, MANY))
+            peers = stack.enter_context(calling(server.address, tcp.MOST))
             await heard.admitted.wait()
             monkeypatch.setattr(tcp, "SPAN", ALWAYS)
             words = speak(peers)
             await heard.all.wait()
-            assert heard.said == words[: MANY - 1]
+            assert heard.said == words
+            assert open_before[:2] == [tcp.MOST, tcp.MOST + 1]
+
+
+async def test_one_who_is_cut_off_while_he_waits_for_his_turn_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor is he who gets his number, and has said nothing."""
+    monkeypatch.setattr(tcp, "SPAN", NEVER)
+    heard = Heard(MANY - 1)
+    cut: list[Connection] = []
+    known: set[Connection] = set()
+
+    def cut_off() -> None:
+        known.update(server._connections.values())
+        cut.append(server._late[-1][0])
+        cut[0].abort()
+        stranger.connect(server.address)
+
+    def hold() -> None:
+        if heard.said and not cut:
+            asyncio.get_running_loop().call_soon(cut_off)  # between this turn and the next
+
+    async with listening(heard, hold) as server:
+        with ExitStack() as stack:
+            peers = stack.enter_context(calling(server.address, MANY))
+            stranger = stack.enter_context(socket.socket())
+            await heard.admitted.wait()
+            monkeypatch.setattr(tcp, "SPAN", ALWAYS)
+            speak(peers)
+            await heard.all.wait()
             assert cut[0] not in heard.by
-            assert server.open == MANY
+            (new,) = set(server._connections.values()) - known
+            assert new.reads == 0

@@ -18,6 +18,6 @@ def share_of(examples: int) -> int:
     return max(1, round(examples * SHARE))
 
 
-def examples(most: int, **more: Any) -> settings:
+def tries(most: int, **more: Any) -> settings:
     """``hypothesis.settings`` with so many examples, without a deadline for each."""
     return settings(max_examples=share_of(most), deadline=None, **more)

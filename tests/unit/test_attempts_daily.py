@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gateway.attempts.daily import Day, daily
 from gateway.attempts.store import AttemptStore
 from tests.support.attempts import make_attempt
+from tests.support.examples import tries
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_day_is_one_of_the_time_zone(store: AttemptStore) -> None:
 
 
 @given(st.lists(st.integers(0, 10**6), unique=True, max_size=30))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@tries(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_attempt_is_lost_in_the_days(store: AttemptStore, moments: list[int]) -> None:
     store.clear()
     store.add([make_attempt(f"a{moment}", float(moment)) for moment in moments], [])

@@ -28,7 +28,7 @@ from gateway.policy.model import (
     Reason,
     Verdict,
 )
-from tests.support.examples import examples
+from tests.support.examples import tries
 from tests.support.policies import (
     NOON,
     inbound,
@@ -392,7 +392,7 @@ CALLS = st.builds(
 )
 
 
-@examples(600)
+@tries(600)
 @given(generated_policy(), CALLS)
 def test_the_decision_agrees_with_the_slow_reference(
     made: tuple[Policy, list[Entry]], call: Call
@@ -410,7 +410,7 @@ def test_the_decision_agrees_with_the_slow_reference(
     assert bool(verdict.response) == verdict.blocked
 
 
-@examples(400)
+@tries(400)
 @given(generated_policy(), st.sampled_from(Direction), st.text(), st.text(), st.text())
 def test_the_decision_never_raises_on_any_text(
     made: tuple[Policy, list[Entry]], direction: Direction, caller: str, callee: str, other: str

@@ -32,7 +32,7 @@ from gateway.entries import (
 from gateway.errors import EntryError, StoreError
 from gateway.policy.loader import load
 from gateway.policy.model import Action, Entry, EntryKind, ListDef, Match, Mode, Origin, Party
-from tests.support.examples import examples
+from tests.support.examples import tries
 from tests.support.policies import make_list, make_policy
 
 
@@ -300,7 +300,7 @@ changes = st.builds(
 )
 
 
-@examples(60)
+@tries(60)
 @given(st.lists(changes, max_size=14))
 def test_the_entries_are_always_what_the_log_adds_up_to(
     tmp_path_factory: pytest.TempPathFactory, wanted: list[NewChange]
@@ -382,7 +382,7 @@ def test_an_export_of_nothing_is_a_policy_too(tmp_path: Path) -> None:
 printable = st.text(max_size=60).filter(str.isprintable).filter(lambda text: text == text.strip())
 
 
-@examples(40)
+@tries(40)
 @given(reason=printable, expires=st.integers(1, 2**32 - 1))
 def test_every_reason_and_expiry_survives_an_export(
     tmp_path_factory: pytest.TempPathFactory, reason: str, expires: int

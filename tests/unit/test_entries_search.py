@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.entries import (
@@ -24,6 +24,7 @@ from gateway.entries import (
 from gateway.entries import search as searching
 from gateway.errors import EntryError, StoreError
 from gateway.policy.model import EntryKind
+from tests.support.examples import tries
 
 T = TypeVar("T")
 
@@ -210,7 +211,7 @@ def shows(item: Change, wanted: ChangeFilter) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@tries(60)
 @given(
     changes=st.lists(written, max_size=30),
     wanted=entry_filters,

@@ -6,7 +6,7 @@ from typing import Any
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import (
     NumberParseException,
@@ -20,6 +20,7 @@ from phonenumbers import (
 from gateway.errors import BadEntry
 from gateway.numbers import NumberPlan, read, read_number_entry, read_prefix_entry
 from gateway.numbers.metadata import international, national, rules_of_region
+from tests.support.examples import tries
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS: list[int] = [value for name, value in vars(PhoneNumberType).items() if name.isupper()]
@@ -135,14 +136,14 @@ def digits_near(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(digits_near())
-@settings(max_examples=1500, deadline=None)
+@tries(1500)
 def test_digits_behind_plus_read_as_the_library_reads_them(case: tuple[str, str]) -> None:
     _region, digits = case
     assert international(digits) == oracle("+" + digits)
 
 
 @given(digits_near())
-@settings(max_examples=1500, deadline=None)
+@tries(1500)
 def test_national_digits_read_as_the_library_reads_them(case: tuple[str, str]) -> None:
     region, digits = case
     own = rules_of_region(region).own_international.match(digits)

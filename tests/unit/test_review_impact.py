@@ -24,7 +24,7 @@ from gateway.review.overlap import SHOWN, Overlap, overlap
 from gateway.review.past import call_of, remote_of
 from gateway.screener import attempt_of
 from tests.support.attempts import make_attempt
-from tests.support.examples import examples
+from tests.support.examples import tries
 from tests.support.policies import NOON, inbound, make_list, make_policy, number, outbound, prefix
 from tests.unit.test_decide import CALLS, DIGITS, generated_policy
 
@@ -191,7 +191,7 @@ def new_entry(draw: st.DrawFn, policy: Policy) -> Entry:
     return Entry(name, kind, digits, expires=expires)
 
 
-@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tries(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(), calls=st.lists(CALLS, min_size=1, max_size=30), broad=st.sampled_from([1, 99])
 )
@@ -322,7 +322,7 @@ def test_many_are_counted_and_some_are_given() -> None:
     assert (found.total, len(found.entries)) == (SHOWN + 5, SHOWN)
 
 
-@examples(150)
+@tries(150)
 @given(data=st.data())
 def test_without_what_is_redundant_every_call_gets_the_same_answer(data: st.DataObject) -> None:
     policy, _ = data.draw(generated_policy())

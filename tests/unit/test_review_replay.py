@@ -25,7 +25,7 @@ from gateway.review.past import call_of
 from gateway.review.replay import STEP, Change, replay, walked
 from gateway.screener import Screened, Screener, attempt_of
 from tests.support.attempts import make_attempt
-from tests.support.examples import examples
+from tests.support.examples import tries
 from tests.support.policies import (
     NOON,
     inbound,
@@ -278,7 +278,7 @@ def in_turn(steps: Sequence[tuple[Call, float]]) -> list[Call]:
     return calls
 
 
-@examples(150)
+@tries(150)
 @given(made=generated_policy(), steps=MANY_CALLS, repeated=st.integers(1, 3))
 def test_what_was_recorded_under_a_policy_does_not_differ_from_it(
     journal: Journal,
@@ -294,7 +294,7 @@ def test_what_was_recorded_under_a_policy_does_not_differ_from_it(
         assert (found.replayed, found.left_out) == (len(attempts), 0)
 
 
-@examples(150)
+@tries(150)
 @given(made=generated_policy(), other=generated_policy(), steps=MANY_CALLS)
 def test_a_replay_agrees_with_two_screeners(
     journal: Journal,
@@ -314,7 +314,7 @@ def test_a_replay_agrees_with_two_screeners(
     assert found.differences + found.responses == sum(group.calls for group in found.groups)
 
 
-@examples(150)
+@tries(150)
 @given(made=generated_policy(), call=CALLS, times=st.lists(st.floats(-2.5, 2.5), max_size=8))
 def test_a_remembered_verdict_is_the_one_that_would_be_decided(
     made: tuple[Policy, list[Entry]], call: Call, times: list[float]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.calls import Call, Direction, Presentation
@@ -19,6 +19,7 @@ from gateway.metrics import Metrics
 from gateway.policy.model import Entry, EntryKind
 from gateway.workers import channel, messages
 from gateway.workers.channel import Channel
+from tests.support.examples import tries
 
 LONG = 60
 
@@ -119,7 +120,7 @@ async def test_what_a_worker_says_arrives_as_it_was_sent() -> None:
 
 
 @given(cuts=st.lists(st.integers(1, 40), max_size=20))
-@settings(max_examples=30, deadline=None)
+@tries(30)
 def test_messages_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     heard: list[Any] = []
     end = Channel(messages.ToWorker, heard.append, lambda: None)

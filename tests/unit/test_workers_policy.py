@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gateway.entries import EntryStore, NewChange, Op
@@ -17,6 +17,7 @@ from gateway.reload.editions import Step, step_to, taken
 from gateway.reload.overlay import Laid, lay
 from gateway.workers.page import Page
 from gateway.workers.policy import WorkerPolicy
+from tests.support.examples import tries
 from tests.support.policies import make_list, make_policy, prefix
 
 
@@ -100,9 +101,7 @@ CHANGE = st.tuples(st.sampled_from([Op.ADD, Op.REMOVE, Op.EDIT]), DIGITS)
 @given(
     batches=st.lists(st.lists(CHANGE, min_size=1, max_size=4), max_size=8), most=st.integers(1, 6)
 )
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@tries(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_steps_lead_to_the_policy_of_whoever_reads_the_log(
     batches: list[list[tuple[Op, str]]], most: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

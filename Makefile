@@ -45,6 +45,11 @@ help: ## list the targets
 run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
 	@exec $(VENV)/bin/callgate --config $(CONFIG) serve
 
+# Where the user of the gateway may not write beside it; it starts in two thirds of the time then.
+.PHONY: compiled
+compiled: $(VENV)/.run ## compile the program, for a service that starts faster
+	@$(PY) -m compileall -q gateway
+
 test: $(VENV)/.dev asterisk browser oracle ## every check and every test, on a real Asterisk where one can be had
 	@$(MAKE) --no-print-directory lint
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST)

@@ -213,6 +213,7 @@ class Gateway:
         self._looks.look()
         await asyncio.to_thread(self.ingester.look)
         self._lately.look()
+        self._notifier.status(self.summary())
         emergencies = dict(self.screener.emergencies)
         if emergencies != self._saved:
             await asyncio.to_thread(save_emergencies, self.settings.state_dir, emergencies)

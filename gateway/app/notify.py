@@ -25,6 +25,7 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self._status = ""
         self._watchdog = int(environ.get("WATCHDOG_USEC", "0")) / 1e6 if mine else 0.0
 
     @property
@@ -33,7 +34,14 @@ class Notifier:
         return self._watchdog
 
     def ready(self, status: str) -> None:
+        self._status = status
         self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Say how we are, if that is news."""
+        if status != self._status:
+            self._status = status
+            self._send(f"STATUS={status}")
 
     def reloading(self) -> None:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

@@ -40,7 +40,9 @@ def _program() -> str:
     if os.path.basename(called) != "callgate":
         return "callgate"
     short = os.path.relpath(called)
-    return os.path.abspath(called) if short.startswith("..") else short
+    # A service is at the root, and whoever reads what it says is not.
+    far = short.startswith("..") or os.getcwd() == "/"
+    return os.path.abspath(called) if far else short
 
 
 def _naming(config: Path) -> str:

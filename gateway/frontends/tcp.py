@@ -19,11 +19,11 @@ Rule 4: a connection that fails harms no other one of its turn.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from select import EPOLLIN, epoll
 from time import monotonic
@@ -53,6 +53,8 @@ AGAIN: Final = 0.5
 """The part of the cap at which a door that was shut opens: not for each who leaves."""
 LOOK: Final = 0.005
 """Seconds between looks whether a door that was shut may open: who is silent makes no turn."""
+SILENT: Final = 0.25
+"""Seconds after which a drain waits no more for peers who have said nothing."""
 _SLACK: Final = 0.001
 """Seconds by which a timer may be early."""
 
@@ -138,7 +140,7 @@ class Listener:
     async def drain(self, bound: float) -> int:
         """Stop accepting, let live calls end for ``bound`` seconds, then end the rest.
 
-        Returns how many had to be ended.
+        Returns how many had to be ended. Who has said nothing after SILENT seconds is no call.
         """
         if not self._door.sockets:
             return 0
@@ -150,8 +152,11 @@ class Listener:
         self._door.close()
         if self._connections:
             self._empty = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), bound)
+            if bound > SILENT:
+                await _until(self._empty, SILENT)
+                for each in [each for each in self._connections.values() if not each.reads]:
+                    self._cut(each)
+            await _until(self._empty, max(0, bound - SILENT))
         rest = list(self._connections.values())
         for connection in rest:
             self._cut(connection)
@@ -308,3 +313,8 @@ class Listener:
         except Exception:
             log.exception("a connection of %s failed at its end", self._frontend)
             connection.abort()
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

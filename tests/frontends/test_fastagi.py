@@ -451,6 +451,21 @@ async def test_drain_ends_what_does_not_end_itself(start: Start) -> None:
     await gateway.unanswered("silent")
 
 
+async def test_a_peer_who_has_said_nothing_does_not_hold_up_a_drain(start: Start) -> None:
+    """Its deadline would, for a quarter of an hour."""
+    gateway = await start(deadline=1000.0)
+    async with gateway.peer(ENVIRONMENT) as (reader, writer), gateway.peer() as (silent, _):
+        line = await reader.readline()
+        await gateway.connected(2)
+        drained = asyncio.ensure_future(gateway.server.drain(900))
+        assert await silent.read() == b""
+        assert not drained.done()
+        writer.write(AgiClient().receive(line))
+        assert await drained == 0
+    assert await gateway.screener.outcome() is Delivery.CONFIRMED
+    await gateway.unanswered("silent")
+
+
 async def test_a_probe_is_answered_and_leaves_no_attempt(start: Start) -> None:
     gateway = await start(secret="s")
     answer = await ask("127.0.0.1", gateway.port)

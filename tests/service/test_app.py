@@ -550,9 +550,11 @@ def test_the_service_manager_is_told_how_it_goes(tmp_path: Path) -> None:
         for say in (notifier.reloading, notifier.alive, notifier.stopping):
             say()
         notifier.ready("fine")
-        told = [manager.recv(200).decode() for _ in range(4)]
+        notifier.status("fine")  # no news
+        notifier.status("DEGRADED")
+        told = [manager.recv(200).decode() for _ in range(5)]
     assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", told[0])
-    assert told[1:] == ["WATCHDOG=1", "STOPPING=1", "READY=1\nSTATUS=fine"]
+    assert told[1:] == ["WATCHDOG=1", "STOPPING=1", "READY=1\nSTATUS=fine", "STATUS=DEGRADED"]
     notifier.ready("nobody listens any more")
     Notifier({}).ready("nobody ever did")
     other = Notifier({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"})

@@ -65,6 +65,16 @@ def test_what_to_try_next_can_be_typed_in_the_same_folder(
     assert served[0][1] == ".venv/bin/callgate probe"
 
 
+def test_what_a_service_says_to_try_next_can_be_typed_anywhere(
+    config: Path, served: list[tuple[Settings, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, settings = config / ".venv/bin/callgate", config / "other.yaml"
+    monkeypatch.setattr("sys.argv", [str(program), "serve"])
+    monkeypatch.chdir("/")
+    assert run("serve", "--config", str(settings)).exit_code == 0
+    assert served[0][1] == f"{program} --config {settings} probe"
+
+
 @pytest.mark.usefixtures("served")
 def test_settings_with_faults_exit_with_2(config: Path) -> None:
     (config / "config/callgate.yaml").write_text("stat: here\n")

@@ -61,6 +61,14 @@ ONE_PROCESS = (
         log="connections were turned away",
     ),
     Row(
+        fault="a flood: the kernel refuses",
+        make=breaking.flood,
+        metric=breaking.SHUT,
+        part="calls",
+        words="so many connections came that the kernel refused them, uncounted, for seconds",
+        log="new ones are refused unseen",
+    ),
+    Row(
         fault="the policy is broken at a reload",
         make=reloading("surprise: 1\n"),
         metric="callgate_policy_degraded",

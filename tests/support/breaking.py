@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    suppress,
+)
 from pathlib import Path
 
 from gateway.errors import StoreError
+from gateway.frontends.door import FLOOD
 from tests.fakes.asterisk import agi_call
 from tests.support.load import Load, attempts, until_stored
 from tests.support.served import POLICY, Served
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "agi"
+SHUT = 'callgate_listener_shut_seconds_total{frontend="agi"}'
 AHEAD = "CLOCK_AHEAD"
 """Names a file with the seconds by which ``time.time`` is ahead, where ``CLOCK`` is imported."""
 CLOCK = """\
@@ -83,6 +92,24 @@ async def over_limit(broken: Broken) -> AsyncIterator[None]:
     for writer in writers:
         writer.close()
     # They are gone here; until they are there too, nobody else is let in.
+    await broken.gateway.until(lambda status: status["connections"] == 0)
+    yield
+
+
+@asynccontextmanager
+async def flood(broken: Broken) -> AsyncIterator[None]:
+    """So many at once that the listener is shut; a second passes before there is room again."""
+    address, pid = ("127.0.0.1", broken.gateway.agi), broken.gateway.pid
+    with ExitStack() as peers:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(8 + 2 * FLOOD):
+                peers.enter_context(socket.create_connection(address, 60))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(60):
+            while (await broken.gateway.metrics()).get(SHUT, 0) < 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     await broken.gateway.until(lambda status: status["connections"] == 0)
     yield
 

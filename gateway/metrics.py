@@ -68,7 +68,12 @@ METRICS: tuple[Metric, ...] = (
         "Seconds for which the kernel refused whoever came, uncounted, in a flood.",
         "frontend",
     ),
-    _counter("connections", "Connections accepted.", "frontend"),
+    _counter(
+        "connections",
+        "Connections accepted, also to be turned away. Not those that are reset in a flood: "
+        "they are in unanswered alone, whose ratio to these may exceed 1.",
+        "frontend",
+    ),
     _gauge("connections_open", "Connections open now.", "frontend"),
     _counter("deliveries", "Answers by what became of them.", "delivery"),
     _counter("journal_errors", "Attempts that could not be written to the journal."),

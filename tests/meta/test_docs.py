@@ -233,6 +233,20 @@ def test_every_row_of_the_outages_names_tests_that_exist() -> None:
             )
 
 
+def test_a_metric_is_worth_an_alarm_unless_the_gateway_is_well_all_the_while() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    alarms = text.partition("Worth an alarm:")[2].partition("Worth a look, but no alarm:")[0]
+    rows = text.partition("<!-- surfaces:")[2].partition("\n\n")[0].splitlines()[3:]
+    assert len(rows) > 15
+    for row in rows:
+        _, metric, surfaces, *_ = row.removeprefix("| ").split(" | ")
+        name = metric.strip("`").partition("{")[0]
+        assert (f"`{name}`" in alarms) is not surfaces.startswith("nothing: "), name
+    assert {metric.name for metric in METRICS if metric.name.endswith("_up")} == {
+        name for name in re.findall(r"`(callgate_\w+)`", alarms) if name.endswith("_up")
+    }
+
+
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=relative)
 def test_the_readme_names_every_document(document: Path) -> None:
     path = relative(document)

@@ -145,7 +145,7 @@ def _explicit(text: str, region: str | None, *, whole: bool) -> tuple[str, Rules
     if cleaned.startswith("00") and not cleaned.strip("0"):
         raise BadEntry(f"{_quoted(text)} has nothing after the international prefix")
     if name is None:
-        raise BadEntry(f"{_quoted(text)} needs a region or a +: write {_proposal(cleaned, None)}")
+        raise BadEntry(f"{_quoted(text)} needs a region or a +: {_without_region(cleaned, whole)}")
     return _national_digits(text, cleaned, rules_of_region(name), whole)
 
 
@@ -154,7 +154,7 @@ def _national_digits(text: str, digits: str, rules: Rules, whole: bool) -> tuple
     if rules.region in TRANSFORMED and trunk:
         raise BadEntry(
             f"{_quoted(text)} has a national prefix, which is ambiguous in {rules.region}: "
-            f"write {_proposal(digits, rules, whole)}"
+            f"write {_transformed(digits, rules, whole)}"
         )
     nanp = rules.code == "1" and len(digits) == 10
     zero = rules.region in ZERO_KEPT and digits[0] == "0"
@@ -168,12 +168,42 @@ def _national_digits(text: str, digits: str, rules: Rules, whole: bool) -> tuple
 
 def _advice(digits: str, rules: Rules, whole: bool) -> str:
     """What to write instead; few digits may be a short code, which is not the region's prefix."""
-    found = _proposal(digits, rules, whole)
+    found = _meant(digits, rules, whole)
     if len(digits) > _SHORT:
-        return f"write {found}"
+        return f"write {found or _ANY_FORM}"
     kind = "short" if whole else "short_prefix"
     short = f"a short code is of the kind {kind}"
-    return f"{short}; a prefix begins with +" if found == _ANY_FORM else f"write {found}; {short}"
+    return f"write {found}; {short}" if found else f"{short}; a prefix begins with +"
+
+
+def _meant(digits: str, rules: Rules, whole: bool) -> str:
+    """The ``+`` forms that may have been meant; where there are two, with when it is which.
+
+    The 33 of a French prefix is a country code, or how numbers behind +33 begin: nobody can tell.
+    Of two whole numbers that are possible, one that is in use is meant.
+    """
+    abroad, home = digits if rules_for(digits) else "", rules.code + digits
+    if whole:
+        abroad, home = international(digits), national(digits, rules.region, False)
+    forms = {
+        abroad: " if it begins with a country code",
+        home: f" if it is national ({rules.region})",
+    }
+    if not digits.startswith(rules.code):
+        forms = dict(reversed(forms.items()))
+    likely = [form for form in forms if form]
+    if whole and len(likely) > 1:
+        likely = [form for form in likely if is_valid(form)] or likely
+    if len(likely) == 1:
+        return f"+{likely[0]}"
+    return ", ".join(f"+{form}{forms[form]}" for form in likely)
+
+
+def _without_region(digits: str, whole: bool) -> str:
+    if not whole and rules_for(digits):
+        return f"write +{digits} if it begins with a country code"
+    found = international(digits)
+    return f"write +{found}" if found else "write + and the country code before it"
 
 
 def _unreadable(text: str) -> str:
@@ -232,15 +262,12 @@ def _without_kept_trunk(text: str, rest: str, rules: Rules) -> str:
     return rules.code + shorter
 
 
-def _proposal(digits: str, rules: Rules | None, whole: bool = False) -> str:
-    """The ``+`` form that was probably meant; of a whole number, only one that is possible."""
-    found = international(digits)
-    if rules is None:
-        return "+" + found if found else "+ and the country code before it"
-    bare = digits.startswith(rules.code) and len(digits) > len(rules.code)
-    guess = digits if bare else rules.code + digits.removeprefix(rules.trunk)
-    possible = national(digits, rules.region, True) or found
-    return _ANY_FORM if whole and not possible else "+" + (possible or guess)
+def _transformed(digits: str, rules: Rules, whole: bool) -> str:
+    """The ``+`` form of digits with a national prefix; of a whole number, one that is possible."""
+    possible = national(digits, rules.region, True) or international(digits)
+    if whole and not possible:
+        return _ANY_FORM
+    return "+" + (possible or rules.code + digits.removeprefix(rules.trunk))
 
 
 def _impossible(text: str, digits: str) -> str:

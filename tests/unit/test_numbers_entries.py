@@ -22,6 +22,7 @@ from gateway.numbers import (
     read_starred_entry,
 )
 from gateway.numbers.entries import TOO_SHORT
+from gateway.numbers.metadata import rules_for, rules_of_region
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,13 @@ def test_a_number_entry_becomes_e164(text: str, region: str | None, digits: str)
     ("text", "region", "words"),
     [
         ("123456789", "FR", "neither +, international prefix nor trunk prefix: write +33123456789"),
+        ("33", "FR", "a short code is of the kind short; a prefix begins with +"),
         ("33123456789", "FR", "write +33123456789"),
+        ("4930123456", "DE", "write +4930123456"),
+        (
+            *("49123456", "IT"),
+            "write +3949123456 if it is national (IT), +49123456 if it begins with a country code",
+        ),
         ("447911123456", "FR", "write +447911123456"),
         ("612345678", "ES", "write +34612345678"),
         ("3179", "FR", "a short code is of the kind short; a prefix begins with +"),
@@ -124,7 +131,15 @@ def test_a_prefix_entry_is_normalised_as_text(text: str, region: str | None, dig
 @pytest.mark.parametrize(
     ("text", "region", "words"),
     [
-        ("162", "FR", "write +33162; a short code is of the kind short_prefix"),
+        (
+            *("33", "FR"),
+            "write +33 if it begins with a country code, +3333 if it is national (FR); "
+            "a short code is of the kind short_prefix",
+        ),
+        ("44", "FR", "write +3344 if it is national (FR), +44 if it begins with a country code; "),
+        ("33", None, "needs a region or a +: write +33 if it begins with a country code"),
+        ("999", "FR", "write +33999; a short code is of the kind short_prefix"),
+        ("162", "FR", "write +33162 if it is national (FR), +162 if it begins with a country code"),
         ("+33163*", "FR", "ends in *: a prefix is written without it here"),
         ("+33*1", "FR", "there is a * in it"),
         ("33162", "FR", "write +33162"),
@@ -148,6 +163,18 @@ def test_a_doubtful_prefix_is_refused_with_a_proposal(
     with pytest.raises(BadEntry) as fault:
         read_prefix_entry(text, region)
     assert words in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+@given(st.text("123456789", min_size=1, max_size=7), st.sampled_from([None, "FR", "ES", "DE"]))
+def test_of_a_doubtful_prefix_no_reading_is_proposed_as_the_only_one_while_there_is_another(
+    digits: str, region: str | None
+) -> None:
+    with pytest.raises(BadEntry) as fault:
+        read_prefix_entry(digits, region)
+    abroad = f"write +{digits} if" in str(fault.value) or f", +{digits} if" in str(fault.value)
+    assert abroad is (rules_for(digits) is not None)
+    assert region is None or f"+{rules_of_region(region).code}{digits}" in str(fault.value)
 
 
 @given(st.text("0123456789", min_size=1, max_size=9))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import combinations
 from typing import Annotated, NamedTuple
 
 from pydantic import WithJsonSchema
@@ -26,7 +28,7 @@ class Address(NamedTuple):
     def is_loopback(self) -> bool:
         """Whether nobody on another machine is meant."""
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            return ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
@@ -41,6 +43,33 @@ def parse_address(text: str) -> Address | None:
     if int(found[3]) > 65535:
         raise ValueError(f"the port of '{text}' must be 0 to 65535")
     return Address(found[1] or found[2], int(found[3]))
+
+
+def shared(listeners: Mapping[str, Address | None]) -> Iterator[tuple[str, str]]:
+    """Pairs of those that cannot both listen: one port, on one address or on all of a family.
+
+    Names are not looked up: of two different ones nothing is known.
+    """
+    opened = [(name, at) for name, at in listeners.items() if at and at.port]
+    for (one, its), (other, at) in combinations(opened, 2):
+        if its.port == at.port and _overlap(_host(its), _host(at)):
+            yield one, other
+
+
+def _host(address: Address) -> IPv4Address | IPv6Address | str:
+    name = address.host.lower()
+    try:
+        return ip_address("127.0.0.1" if name == "localhost" else name)
+    except ValueError:
+        return name
+
+
+def _overlap(one: IPv4Address | IPv6Address | str, other: IPv4Address | IPv6Address | str) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return one == other or (
+        one.version == other.version and (one.is_unspecified or other.is_unspecified)
+    )
 
 
 def why_unreachable(error: OSError) -> str:

@@ -9,7 +9,9 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from gateway.addresses import Listen
+from gateway.errors import ConfigError
 from gateway.secrets import password as password_of_one_line
+from gateway.yamlfile import Document
 from gateway.yamlmodel import Digits, Duration, Section, Text
 
 FREESWITCH_VARIABLE = "CALLGATE_FREESWITCH_PASSWORD"
@@ -159,3 +161,18 @@ class GuardsSettings(Section):
     asterisk: AsteriskGuardSettings = Field(
         default=AsteriskGuardSettings(), description="The guard of Asterisk."
     )
+
+
+def check_guards(guards: GuardsSettings, document: Document) -> None:
+    """What only shows when the secrets are known. Raises ConfigError."""
+    freeswitch, asterisk = guards.freeswitch, guards.asterisk
+    far = freeswitch.connect is not None and not freeswitch.connect.is_loopback
+    if far and freeswitch.password == DEFAULT_PASSWORD:
+        message = f"needs a password of your own: everybody knows {DEFAULT_PASSWORD}"
+        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
+    if freeswitch.connect and freeswitch.mode is GuardMode.PARK and not freeswitch.allowed:
+        message = "needs allowed, where allowed calls go, such as '* XML screened'"
+        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
+    if asterisk.connect and not asterisk.secret:
+        message = "needs a secret, secret_file or " + ASTERISK_VARIABLE
+        raise ConfigError([document.fault(("guards", "asterisk", "connect"), message)])

@@ -14,16 +14,15 @@ from pathlib import Path
 from pydantic import Field, PrivateAttr, field_validator
 
 from gateway.addresses import Address as Address
-from gateway.addresses import Listen
+from gateway.addresses import Listen, shared
 from gateway.addresses import parse_address as parse_address
 from gateway.errors import ConfigError, Fault
 from gateway.files import Unreadable, read_file
 from gateway.guardsettings import (
     ASTERISK_VARIABLE,
-    DEFAULT_PASSWORD,
     FREESWITCH_VARIABLE,
-    GuardMode,
     GuardsSettings,
+    check_guards,
 )
 from gateway.httpsettings import HttpSettings
 from gateway.networks import Network
@@ -243,6 +242,7 @@ class Settings(Section):
         faults += document.faults
         if settings is None or faults:
             raise ConfigError(capped(faults))
+        _check_listeners(settings, document)
         settings._base = path.absolute().parent
         settings._file = path.absolute()
         return settings._with_secrets(document, environ)
@@ -288,7 +288,7 @@ class Settings(Section):
         for secret in _SECRETS:
             found = put(found, secret.path, secret.read(self, document, environ, self._base))
         found._base = self._base
-        _check_guards(found.guards, document)
+        check_guards(found.guards, document)
         return found
 
 
@@ -300,16 +300,10 @@ _SECRETS = (
 )
 
 
-def _check_guards(guards: GuardsSettings, document: Document) -> None:
-    """What only shows when the secrets are known."""
-    freeswitch, asterisk = guards.freeswitch, guards.asterisk
-    far = freeswitch.connect is not None and not freeswitch.connect.is_loopback
-    if far and freeswitch.password == DEFAULT_PASSWORD:
-        message = f"needs a password of your own: everybody knows {DEFAULT_PASSWORD}"
-        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
-    if freeswitch.connect and freeswitch.mode is GuardMode.PARK and not freeswitch.allowed:
-        message = "needs allowed, where allowed calls go, such as '* XML screened'"
-        raise ConfigError([document.fault(("guards", "freeswitch", "connect"), message)])
-    if asterisk.connect and not asterisk.secret:
-        message = "needs a secret, secret_file or " + ASTERISK_VARIABLE
-        raise ConfigError([document.fault(("guards", "asterisk", "connect"), message)])
+def _check_listeners(settings: Settings, document: Document) -> None:
+    """One port for two would only show at the start, as one that is in use by nobody."""
+    at = {name: getattr(settings, name).listen for name in ("agi", "esl", "http")}
+    for one, other in shared(at):
+        written, taken = (other, one) if document.has((other, "listen")) else (one, other)
+        message = f"{taken}.listen has that port too ({at[taken]}): give one of them another"
+        raise ConfigError([document.fault((written, "listen"), message)])

@@ -68,6 +68,7 @@ SAME_LAYER = {
     ("gateway.settings", "gateway.addresses"),
     ("gateway.guardsettings", "gateway.secrets"),
     ("gateway.guardsettings", "gateway.addresses"),
+    ("gateway.guardsettings", "gateway.yamlfile"),
     ("gateway.guardsettings", "gateway.yamlmodel"),
     ("gateway.addresses", "gateway.yamlmodel"),
     ("gateway.networks", "gateway.yamlmodel"),

@@ -108,6 +108,49 @@ def test_a_listener_can_be_switched_off(text: str) -> None:
     assert settings(f"agi:\n  listen: {text}\n").agi.listen is None
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "agi: {listen: 127.0.0.1:5000}\nhttp: {listen: 127.0.0.1:5000}",
+            "2:16: http.listen: agi.listen has that port too (127.0.0.1:5000)",
+        ),
+        (
+            "http: {listen: 0.0.0.0:4573}",
+            "1:16: http.listen: agi.listen has that port too (127.0.0.1:4573)",
+        ),
+        (
+            "agi: {listen: localhost:8080}",
+            "1:15: agi.listen: http.listen has that port too (127.0.0.1:8080)",
+        ),
+        (
+            "esl: {listen: '[::]:5000'}\nhttp: {listen: '[::1]:5000'}",
+            "2:16: http.listen: esl.listen has that port too ([::]:5000)",
+        ),
+        (
+            "esl: {listen: pbx:5000}\nhttp: {listen: PBX:5000}",
+            "2:16: http.listen: esl.listen has that port too (pbx:5000)",
+        ),
+    ],
+)
+def test_two_listeners_of_one_port_are_a_fault_that_names_both(text: str, fault: str) -> None:
+    assert faults(text) == [f"callgate.yaml:{fault}: give one of them another"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agi: {listen: 127.0.0.1:0}\nhttp: {listen: 127.0.0.1:0}",
+        "agi: {listen: off}\nhttp: {listen: 127.0.0.1:4573}",
+        "agi: {listen: 127.0.0.2:8080}",
+        "agi: {listen: 192.0.2.1:5000}\nesl: {listen: '[::]:5000'}",
+        "agi: {listen: pbx:5000}\nesl: {listen: lan:5000}",
+    ],
+)
+def test_listeners_that_may_both_be_opened_are_no_fault(text: str) -> None:
+    settings(text)
+
+
 def test_all_faults_come_in_one_report() -> None:
     assert faults(
         "agi: {listen: 4573, secret: 1 2, max_connections: 0, deadline: 2h}\nlogs: {}\n"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from gateway.attempts.erasure import ERASED
 from gateway.attempts.query import AttemptFilter
 from gateway.attempts.store import AttemptStore, Rollup
 from gateway.control.trouble import troubles
@@ -115,5 +116,6 @@ def _top_entries(rollups: Iterable[Rollup]) -> list[tuple[str, str, str, int]]:
 
 
 def _top_numbers(store: AttemptStore, since: float) -> list[tuple[str, int]]:
-    """Numbers of remote parties that were blocked most, and how often."""
-    return store.top_numbers(AttemptFilter(verdict="block", since=since), TOP)
+    """Numbers of remote parties that were blocked most, and how often; erased ones are none."""
+    found = store.top_numbers(AttemptFilter(verdict="block", since=since), TOP + 1)
+    return [(number, count) for number, count in found if number != ERASED][:TOP]

@@ -70,7 +70,9 @@ def problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case NeedsConfirmation():
-            covers = [{"what": item.what, "text": item.text} for item in error.covers]
+            covers = [
+                {"what": item.what, "text": item.text, "entry": item.entry} for item in error.covers
+            ]
             return Problem(409, str(error), title="Confirmation needed", covers=covers)
         case EntryError() | BadEntry() | ControlRefused():
             return Problem(422, str(error))

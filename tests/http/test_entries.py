@@ -54,6 +54,9 @@ def test_a_country_is_asked_back_about_with_what_it_covers(writer: httpx.Client)
     assert problem["title"] == "Confirmation needed"
     assert [item["what"] for item in problem["covers"]] == ["country"]
     assert "+34 (ES)" in problem["covers"][0]["text"]
+    assert problem["covers"][0]["entry"] == "+34*"
+    seen = writer.post("/v1/entries/preview", json={"number": "+34", "kind": "prefix"}).json()
+    assert seen["covers"] == problem["covers"]
     assert verdict(writer, "+34612345678") == "allow"
     done = add(writer, "+34", kind="prefix", confirm=True)
     assert done.json()["status"] == "added"

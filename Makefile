@@ -40,7 +40,7 @@ fi
 endef
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(VENV)/.run ## start the gateway on loopback with config/callgate.yaml
 	@exec $(VENV)/bin/callgate --config $(CONFIG) serve

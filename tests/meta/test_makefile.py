@@ -74,3 +74,6 @@ def test_help_lists_every_target_that_people_use(machine: Path) -> None:
     listed = make(machine, "help").stdout
     for target in ("run", "test", "check", "lock", "clean"):
         assert f"make {target} " in listed
+    lines = [line for line in listed.splitlines() if line.startswith("make ")]
+    column = lines[0].index("list the targets")
+    assert all(line[column - 2 : column] == "  " and line[column] != " " for line in lines)

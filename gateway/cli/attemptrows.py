@@ -1,6 +1,7 @@
 """Attempts for people: a table, or some lines for each where the terminal has no room for one.
 
-Whatever callers wrote is made harmless here, and no number is ever cut.
+Whatever callers wrote is made harmless here, and no number is ever cut. Nor is an id, which
+``attempts --id`` is to be given.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ COLUMNS = (
     ("entry", 14),
     ("sip", 3),
     ("delivery", 9),
+    ("id", 29),
 )
-WHOLE = frozenset({"time", "caller", "callee", "entry"})
+WHOLE = frozenset({"time", "caller", "callee", "entry", "id"})
 UNSAID = frozenset({"config", "hostile", "unauthorised", "error"})
 """Reasons that no list explains."""
 INDENT = "    "
@@ -45,7 +47,7 @@ def print_people(attempts: Iterable[Attempt], live: bool) -> None:
         return
     widths = [width for _, width in COLUMNS]
     header = _line([name for name, _ in COLUMNS], widths)
-    narrow = 0 < terminal_width() < len(header)
+    narrow = 0 < terminal_width() < sum(widths) + len("  ") * (len(widths) - 1)
     if not narrow:
         click.echo(header)
     for cells in map(_cells, attempts):
@@ -54,9 +56,9 @@ def print_people(attempts: Iterable[Attempt], live: bool) -> None:
 
 def block(cells: Sequence[str], width: int) -> str:
     """One attempt where a table is too wide: some lines, folded between words alone."""
-    at, direction, caller, callee, verdict, reason, list_name, entry, sip, delivery = cells
+    at, direction, caller, callee, verdict, reason, list_name, entry, sip, delivery, known = cells
     what = [reason, list_name and f"list {list_name}", entry and f"entry {entry}"]
-    what += [sip and f"SIP {sip}", delivery]
+    what += [sip and f"SIP {sip}", delivery, f"id {known}"]
     told = (
         (f"{at} {verdict} {direction} {caller} → {callee}", ""),
         (", ".join(filter(None, what)), INDENT),
@@ -92,6 +94,7 @@ def _cells(attempt: Attempt) -> list[str]:
         attempt.entry,
         str(attempt.response or ""),
         attempt.delivery,
+        attempt.id,
     ]
 
 

@@ -33,7 +33,7 @@ PAGE = 500
     "--id",
     "attempt_id",
     default="",
-    help="This one alone, told whole. The id is in the JSON, and in CALLGATE_ATTEMPT.",
+    help="This one alone, told whole. The table ends with the id; it is in CALLGATE_ATTEMPT too.",
 )
 @click.option("--number", default="", help="Either party, as +33… or as the PBX wrote it.")
 @click.option(

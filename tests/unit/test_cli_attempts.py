@@ -73,11 +73,27 @@ def test_the_table_has_the_newest_call_first(config: Path) -> None:
     lines = run(config).output.splitlines()
     assert lines[0].split() == [
         *("time", "direction", "caller", "callee", "verdict"),
-        *("reason", "list", "entry", "sip", "delivery"),
+        *("reason", "list", "entry", "sip", "delivery", "id"),
     ]
     assert "+33162000002" in lines[1]
     assert "+33162000001" in lines[2]
-    assert lines[1].endswith("+33140000000  block    list    nuisance  +33162  603  confirmed")
+    assert lines[1].endswith(
+        "+33140000000  block    list    nuisance  +33162  603  confirmed  id-000002"
+    )
+
+
+@pytest.mark.parametrize("width", [0, 40, 80, 140, 200])
+def test_what_was_found_by_its_number_is_told_whole_by_the_id_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr("gateway.cli.output.terminal_width", lambda: width)
+    long = "0mws1vlop-0towwdvvrvey-0-005u"
+    fill(config, attempt(1), attempt(2, id=long))
+    shown = run(config, "--number", "+33162000002").stdout.split()
+    assert shown[-1] == long
+    told = run(config, "--id", shown[-1])
+    assert told.exit_code == 0
+    assert "the caller '0162000002' reads as +33162000002" in told.stdout
 
 
 def test_json_is_one_object_a_line_with_every_field(config: Path) -> None:
@@ -249,8 +265,8 @@ def test_following_on_a_narrow_terminal_gives_a_block_for_each_attempt(
     monkeypatch.setattr("gateway.cli.attemptrows.terminal_width", lambda: 80)
     first, second = run(config, "--follow").stdout.splitlines()
     assert first.endswith(" block inbound +33162000001 → +33140000000")
-    assert second == "    list, list nuisance, entry +33162, SIP 603, confirmed"
-    monkeypatch.setattr("gateway.cli.attemptrows.terminal_width", lambda: 140)
+    assert second == "    list, list nuisance, entry +33162, SIP 603, confirmed, id id-000001"
+    monkeypatch.setattr("gateway.cli.attemptrows.terminal_width", lambda: 166)
     assert run(config, "--follow").stdout.startswith("time ")
 
 

@@ -26,9 +26,11 @@ import msgspec
 
 from gateway.errors import StoreError
 from gateway.files import open_own, sync_directory
+from gateway.ownership import give_to_owner, make_directory
 
 _MOST = 16 * 2**20
 """Bytes of the file that are read: some fifty thousand tokens."""
+FILE = "tokens.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _TOKEN = re.compile(r"cg_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 
@@ -75,7 +77,7 @@ class Tokens:
     """The tokens of one state directory. StoreError when the file cannot be read or written."""
 
     def __init__(self, state: Path) -> None:
-        self._path = state / "tokens.json"
+        self._path = state / FILE
         self._lock = state / "tokens.lock"
         self._seen: tuple[int, int, int] | None = None
         self._tokens: dict[str, Token] = {}
@@ -157,7 +159,7 @@ class Tokens:
     def _changing(self) -> Iterator[list[Token]]:
         """The list, to be changed; written when the block ends without an exception."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self._path.parent)
             lock = _opened(self._lock, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -188,8 +190,6 @@ def _opened(path: Path, flags: int) -> int:
     """Open or make a file of ours. What root makes is given to the user of the gateway, whose
     folder it is: who could else not read it. OSError for another's, or for a link.
     """
-    folder = path.parent.stat()
     descriptor = open_own(path, flags)
-    if os.geteuid() == 0 and os.fstat(descriptor).st_uid != folder.st_uid:
-        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    give_to_owner(descriptor, path.parent)
     return descriptor

@@ -12,8 +12,9 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from gateway.attempts.segments import list_segments, make_directory
+from gateway.attempts.segments import list_segments
 from gateway.files import sync_directory
+from gateway.ownership import make_directory
 
 _BLOCK = 1024 * 1024
 _LEVEL = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 from gateway.files import enter_wal
+from gateway.ownership import make_private
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits for another connection's lock."""
@@ -40,7 +40,7 @@ def translated(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
         if code in _CORRUPT:
             with suppress(OSError):
-                mark_of(path).touch(0o600)
+                make_private(mark_of(path))
             raise StoreCorrupt(f"{path}: {error}") from error
         raise StoreError(f"{path}: {error}") from error
     except OSError as error:
@@ -50,8 +50,8 @@ def translated(path: Path) -> Iterator[None]:
 def connect(path: Path, *, readonly: bool) -> sqlite3.Connection:
     """Open the file; unless ``readonly`` make it, for its owner alone. Raises sqlite3.Error."""
     if not readonly:
-        # SQLite gives its -wal and -shm files the mode of the file itself.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        # SQLite gives its -wal and -shm files the mode and owner of the file itself.
+        make_private(path)
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )

@@ -22,7 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,11 +32,11 @@ from gateway.attempts.check import Check
 from gateway.attempts.database import StoreCorrupt
 from gateway.attempts.erasing import Erasing
 from gateway.attempts.move import Moved, Mover, ingest_once, rebuild
-from gateway.attempts.segments import make_directory
 from gateway.attempts.status import Status, read_status, write_status
 from gateway.attempts.steady import Steady
 from gateway.attempts.store import AttemptStore
 from gateway.errors import StoreError
+from gateway.ownership import as_owner, make_directory, make_private
 
 __all__ = ["Ingester", "Status", "ingest_once", "main", "read_status", "rebuild"]
 
@@ -244,6 +244,7 @@ def _serve(ingester: Ingester, stop: _Stop) -> None:
 
 def _lock(path: Path, wait: float, stop: _Stop) -> int | None:
     """The descriptor that holds the ingester's lock; None if another process keeps it."""
+    make_private(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     end = time.monotonic() + wait
     while True:
@@ -284,9 +285,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def _once(state: Path, *, again: bool) -> int:
     try:
-        store = AttemptStore(state / "attempts.db")
-        run = rebuild(store, state / "journal") if again else ingest_once(state / "journal", store)
-        store.close()
+        with as_owner(state), closing(AttemptStore(state / "attempts.db")) as store:
+            journal = state / "journal"
+            run = rebuild(store, journal) if again else ingest_once(journal, store)
     except StoreError as error:
         print(error, file=sys.stderr)
         return 1

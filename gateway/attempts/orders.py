@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from gateway.attempts.ids import new_boot
-from gateway.attempts.segments import live_segments, make_directory
+from gateway.attempts.segments import live_segments
 from gateway.files import open_own, sync_directory
 from gateway.numbers.spellings import Spellings
+from gateway.ownership import make_directory
 
 log = logging.getLogger(__name__)
 

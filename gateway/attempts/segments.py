@@ -17,8 +17,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.ownership import make_directory
+
 _NAME = re.compile(r"([0-9a-z]+)-([0-9]+)-([0-9]+)\.jsonl")
-_DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
 _SETTLED = 60.0
 
@@ -47,13 +48,6 @@ def list_segments(directory: Path, suffix: str = "") -> list[str]:
 def _order(name: str) -> tuple[str, int, int]:
     boot, worker, number = name.removesuffix(".jsonl").split("-")
     return boot, int(worker), int(number)
-
-
-def make_directory(directory: Path) -> None:
-    """Make a directory that only its owner may enter; parents that are missing likewise."""
-    if not directory.is_dir():
-        make_directory(directory.parent)
-        directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
 
 
 def create_segment(directory: Path, name: str) -> int:

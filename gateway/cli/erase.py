@@ -6,11 +6,9 @@ gateway runs, this process where none does. Nothing here prints the number.
 
 from __future__ import annotations
 
-import os
+import importlib
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +26,16 @@ if TYPE_CHECKING:
 POLL = 0.1
 LOCK_SECONDS = 15.0
 """Seconds for an ingester whose gateway has just ended to make its last pass."""
+LATER = (
+    "pwd",
+    "gateway.attempts.erasing",
+    "gateway.attempts.orders",
+    "gateway.control",
+    "gateway.entries",
+    "gateway.errors",
+    "gateway.review.standing",
+)
+"""What is imported where the command needs it, and by the time that it asks who somebody is."""
 SHOWN = 20
 """Lines of one file, or revisions, that are named to people."""
 
@@ -56,11 +64,13 @@ def erase_command(
     left as they are and told. Exit with 1 while it stands anywhere but in entries.
     """
     from gateway.cli.inforce import configured
+    from gateway.ownership import as_owner
 
     policy, _ = configured(environment)
     sought = _read(number, policy)
     state = environment.settings.state_dir
-    with _as_owner(state):
+    _import_all()
+    with as_owner(state):
         found = _count(state, sought) if dry_run else _erase(environment, state, sought, wait)
         told = _told(environment, policy, sought, found, dry_run=dry_run)
     if as_json:
@@ -71,21 +81,10 @@ def erase_command(
         raise SystemExit(1)
 
 
-@contextmanager
-def _as_owner(state: Path) -> Iterator[None]:
-    """Root works as whom the state belongs to: that one has to read what is made here."""
-    owner = state.stat() if os.geteuid() == 0 and state.is_dir() else None
-    if owner is None or owner.st_uid == 0:
-        yield
-        return
-    group = os.getegid()
-    os.setegid(owner.st_gid)
-    os.seteuid(owner.st_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
+def _import_all() -> None:
+    """Whom the state belongs to may be unable to read the program, and to import from it."""
+    for name in LATER:
+        importlib.import_module(name)
 
 
 def _read(text: str, policy: Policy) -> Spellings:

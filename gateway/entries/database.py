@@ -6,7 +6,6 @@ acknowledged. A file of an older schema is brought up to date where it is, in on
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from gateway.errors import StoreError
 from gateway.files import enter_wal
+from gateway.ownership import make_private
 
 BUSY_SECONDS = 10.0
 CACHE_KIB = 32 * 1024
@@ -70,11 +70,11 @@ class StoreCorrupt(StoreError):
 def open_database(path: Path, *, check: bool = False) -> sqlite3.Connection:
     """Open or create it, 0600. StoreError when that fails or a newer program wrote it.
 
-    ``check`` reads it from end to end. SQLite gives its -wal and -shm files the mode of the
-    database, so that is made first.
+    ``check`` reads it from end to end. SQLite gives its -wal and -shm files the mode and
+    owner of the database, so that is made first.
     """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+        make_private(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     with translated():

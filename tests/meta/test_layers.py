@@ -18,6 +18,7 @@ LAYERS = {
     "gateway": 0,  # the package itself: empty but for its docstring
     "gateway.errors": 0,
     "gateway.files": 1,
+    "gateway.ownership": 1,
     "gateway.numbers": 1,
     "gateway.calls": 1,
     "gateway.settings": 1,
@@ -64,6 +65,7 @@ SAME_LAYER = {
     ("gateway.httpsettings", "gateway.addresses"),
     ("gateway.httpsettings", "gateway.yamlmodel"),
     ("gateway.tokens", "gateway.files"),
+    ("gateway.tokens", "gateway.ownership"),
     ("gateway.settings", "gateway.secrets"),
     ("gateway.settings", "gateway.addresses"),
     ("gateway.guardsettings", "gateway.secrets"),

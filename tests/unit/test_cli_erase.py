@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +23,7 @@ from gateway.entries import EntryStore, NewChange, Op
 from gateway.policy.model import EntryKind
 from tests.support.attempts import make_attempt, segments
 
+ROOT = Path(__file__).parents[2]
 POLICY = """\
 numbering: {region: FR, trunks: {pabx: {strip: ["9"]}}}
 campaigns:
@@ -208,3 +211,44 @@ def test_what_root_makes_belongs_to_the_user_of_the_gateway(made: bool) -> None:
         assert not holds(root / "state")
         assert {path.lstat().st_uid for path in (root / "state").rglob("*")} == {65534}
         assert os.geteuid() == 0
+
+
+UNREADABLE = """
+import os, sys
+from gateway.cli import main
+
+def stop(event, details):
+    if event == "import" and os.geteuid() != 0:
+        raise ModuleNotFoundError(f"No module named {details[0]!r}")
+
+sys.addaudithook(stop)
+main(sys.argv[1:])
+"""
+"""The command with a program that can be read by root alone."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--json",)])
+def test_root_erases_where_the_user_of_the_gateway_cannot_read_the_program(
+    options: tuple[str, ...],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="cg") as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        (root / "callgate.yaml").write_text("state: state\n")
+        (root / "policy.yaml").write_text("numbering: {region: FR}\n")
+        journal = Journal(root / "state/journal")
+        journal.append(make_attempt("1", caller="+33612345678", caller_e164="+33612345678"))
+        journal.close()
+        for path in (root / "state", *(root / "state").rglob("*")):
+            os.chown(path, 65534, 65534)
+        command = [sys.executable, "-c", UNREADABLE, "--config", str(root / "callgate.yaml")]
+        done = subprocess.run(
+            [*command, "erase", *options, "+33612345678"],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert holds(root / "state") is (options == ("--dry-run",))

@@ -275,7 +275,7 @@ def test_what_root_makes_belongs_to_the_user_of_the_gateway(
     tokens: Tokens, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_root = AsRoot()
-    monkeypatch.setattr("gateway.tokens.os", as_root)
+    monkeypatch.setattr("gateway.ownership.os", as_root)
     assert tokens.find(tokens.create("ops", [Scope.READ]), 0)
     owner = state.stat().st_uid
     assert (as_root.given["tokens.lock"], as_root.given["tokens.new"]) == (owner, owner)

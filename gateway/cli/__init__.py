@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.environment import Environment, find_config
-from gateway.errors import BadEntry, ConfigError, GatewayError
+from gateway.cli.environment import Environment, denied, find_config
+from gateway.errors import BadEntry, ConfigError, GatewayError, StoreError
 
 COMMANDS = {
     "serve": "serve",
@@ -103,7 +103,16 @@ class Commands(click.Group):
         except (ConfigError, BadEntry) as error:
             raise Unusable(str(error)) from error
         except GatewayError as error:
-            raise Failed(str(error)) from error
+            raise Failed(_with_advice(error)) from error
+
+
+def _with_advice(error: GatewayError) -> str:
+    """What went wrong, and where it is a closed state folder as whom to try again."""
+    if not (isinstance(error, StoreError) and denied(error)):
+        return str(error)
+    from gateway.control import AS_WHOM
+
+    return f"{error}; {AS_WHOM}"
 
 
 def _printing(error: OSError) -> bool:

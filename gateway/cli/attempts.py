@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.attemptrows import print_people
-from gateway.cli.environment import Environment
+from gateway.cli.environment import Environment, is_there
 from gateway.cli.moments import Moment
 from gateway.cli.output import json_option, printable
 
@@ -78,7 +78,7 @@ def attempts_command(
         _print_one(environment, attempt_id, as_json=as_json, as_csv=as_csv)
         return
     wanted = _filter(asked, environment)
-    if not environment.settings.attempts_path.exists() and not follow:
+    if not is_there(environment.settings.attempts_path) and not follow:
         click.echo("no attempts yet: no call was screened here", err=True)
         return
     from gateway.attempts.store import AttemptStore
@@ -106,7 +106,7 @@ def _print_one(environment: Environment, attempt_id: str, *, as_json: bool, as_c
     from gateway.errors import StoreError
 
     found = None
-    if environment.settings.attempts_path.exists():
+    if is_there(environment.settings.attempts_path):
         store = AttemptStore(environment.settings.attempts_path, readonly=True)
         try:
             found = store.get(attempt_id)

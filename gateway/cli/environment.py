@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.control import ControlClient
     from gateway.entries import EntryStore
+    from gateway.errors import GatewayError
     from gateway.policy.loader import Loaded
     from gateway.settings import Settings
 
@@ -46,17 +48,27 @@ def person() -> str:
         return str(os.getuid())
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether a file of the state folder is there. StoreError when this user may not read it."""
     from gateway.control import AS_WHOM
     from gateway.errors import StoreError
 
     try:
         path.stat()
+        may = os.access(path, os.R_OK, effective_ids=True)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError:
-        raise StoreError(f"{path}: Permission denied; {AS_WHOM}") from None
+        may = False
+    if not may:
+        raise StoreError(f"{path}: Permission denied; {AS_WHOM}")
     return True
+
+
+def denied(error: GatewayError) -> bool:
+    """Whether it is that this user may not read or write a file."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno == errno.EACCES
 
 
 @dataclass
@@ -89,12 +101,17 @@ class Environment:
     def entries(self, *, create: bool = False) -> Iterator[EntryStore | None]:
         """The managed entries; None when there never were any, unless they may be begun."""
         from gateway.entries import EntryStore
+        from gateway.errors import StoreError
+        from gateway.ownership import make_directory
 
         path = self.settings.entries_path
-        if not (create or _is_there(path)):
+        if not (is_there(path) or create):
             yield None
             return
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            make_directory(path.parent)
+        except OSError as error:
+            raise StoreError(f"{path.parent}: {error.strerror}") from error
         store = EntryStore(path)
         try:
             yield store
@@ -108,6 +125,7 @@ class Environment:
         path = self.settings.control_path
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.setblocking(False)  # a gateway that is stopped may have a full queue
                 peer.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.environment import Environment
+from gateway.cli.environment import Environment, is_there
 from gateway.cli.moments import Moment
 from gateway.cli.output import (
     json_option,
@@ -147,7 +147,7 @@ def _replay(
     from gateway.review.replay import Replay, walked, warm_up
 
     path = environment.settings.attempts_path
-    if not path.exists():
+    if not is_there(path):
         click.echo("no attempts yet: no call was screened here", err=True)
         return Replay()
     store = AttemptStore(path, readonly=True)

@@ -5,7 +5,8 @@ GatewayError
 ├── BadEntry               one number or prefix that cannot become an entry
 ├── EntryError             a managed change that was refused
 ├── ControlError           the control socket answered with an error, or not at all
-│   └── ControlRefused         … it answered that it will not do what was asked
+│   ├── ControlRefused         … it answered that it will not do what was asked
+│   └── ControlSilent          … it is there, but gave no answer in time
 ├── JournalError           an attempt could not be written
 ├── StoreError             a store (attempts, managed entries) could not be read or written
 ├── LinkError              a PBX's event socket or manager interface cannot be used, or was lost
@@ -68,6 +69,10 @@ class ControlError(GatewayError):
 
 class ControlRefused(ControlError):
     """The running gateway answered that it will not do what was asked; the message says why."""
+
+
+class ControlSilent(ControlError):
+    """The running gateway gave no answer in time; the message says what may be done yet."""
 
 
 class JournalError(GatewayError):

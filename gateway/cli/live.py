@@ -1,15 +1,22 @@
-"""``reload`` and ``status``: talking to the running gateway over its control socket."""
+"""``reload``, ``status`` and ``metrics``: talking to the running gateway over its control socket.
+
+A gateway that is stopped or overloaded is told from one that works for long: a question is given
+up soon, and before a reload it is asked whether it answers at all.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.environment import Environment
 from gateway.cli.output import json_option, local_time, plural, print_facts, print_json, styled
 from gateway.errors import ControlError
+
+if TYPE_CHECKING:
+    from gateway.control import ControlClient
 
 EXIT_CODES = {"loaded": 0, "refused": 1, "failed": 2}
 MOMENTS = {"started", "at"}
@@ -28,11 +35,14 @@ WORD_COLOURS = {"loaded": "green", "refused": "yellow", "failed": "red"}
 def reload_command(environment: Environment, force: bool, as_json: bool) -> None:
     """Read the policy again and wait until it is in force, or until it is known why not.
 
-    Exit with 1 when it was refused, with 2 when it cannot be loaded; the old one goes on then.
+    Exit with 1 when it was refused, with 2 when it cannot be loaded; the old one goes on then. A
+    gateway that does not answer is given up after 5 seconds, one that loads for long after 11
+    minutes.
     """
-    gateway = environment.gateway()
-    if gateway is None:
-        raise ControlError(f"no gateway is running on {environment.settings.control_path}")
+    from gateway.control import QUESTION_TIMEOUT
+
+    gateway = _running(environment)
+    gateway.ping(timeout=QUESTION_TIMEOUT)
     result = gateway.reload(force=force)
     if as_json:
         print_json(result)
@@ -59,16 +69,23 @@ def _print_result(result: dict[str, Any]) -> None:
 def status_command(environment: Environment, as_json: bool) -> None:
     """Show what the running gateway listens on, which policy is in force, and what troubles it.
 
-    Exit with 1 when none is running.
+    Exit with 1 when none is running, or none answers within 5 seconds.
     """
-    gateway = environment.gateway()
-    if gateway is None:
-        raise ControlError(f"no gateway is running on {environment.settings.control_path}")
-    status = gateway.status()
+    from gateway.control import QUESTION_TIMEOUT
+
+    status = _running(environment).status(timeout=QUESTION_TIMEOUT)
     if as_json:
         print_json(status)
     else:
-        print_facts(flattened(condensed(status)))
+        print_facts([("gateway", _verdict(status)), *flattened(condensed(status))])
+
+
+def _verdict(status: dict[str, Any]) -> str:
+    """Whether all is well, or which parts are not; what is wrong with them stands with them."""
+    from gateway.control.trouble import troubles
+
+    parts = ", ".join(part for part, _ in troubles(status))
+    return styled(f"DEGRADED: {parts}", "red") if parts else styled("ok", "green")
 
 
 @click.command("metrics", short_help="The metrics of the running gateway.")
@@ -76,12 +93,18 @@ def status_command(environment: Environment, as_json: bool) -> None:
 def metrics_command(environment: Environment) -> None:
     """Print the metrics of the running gateway as Prometheus text.
 
-    Exit with 1 when none is running.
+    Exit with 1 when none is running, or none answers within 5 seconds.
     """
+    from gateway.control import QUESTION_TIMEOUT
+
+    click.echo(_running(environment).metrics(timeout=QUESTION_TIMEOUT), nl=False)
+
+
+def _running(environment: Environment) -> ControlClient:
     gateway = environment.gateway()
     if gateway is None:
         raise ControlError(f"no gateway is running on {environment.settings.control_path}")
-    click.echo(gateway.metrics(), nl=False)
+    return gateway
 
 
 def condensed(status: dict[str, Any]) -> dict[str, Any]:

@@ -28,14 +28,25 @@ from gateway.control.messages import (
     check_path,
 )
 from gateway.entries import Asked, NeedsConfirmation
-from gateway.errors import ControlError, ControlRefused
+from gateway.errors import ControlError, ControlRefused, ControlSilent
 
 AS_WHOM = "run this as the user of the gateway, or as root"
 """What to do where the state folder or its socket is closed."""
+QUESTION_TIMEOUT = 5.0
+"""Seconds for what a person asks and waits for; a gateway that is well answers in a second."""
 TIMEOUT = 30.0
 RELOAD_TIMEOUT = 660.0
 """A reload may wait for another one and compile millions of entries."""
 _CHUNK = 65536
+_WHY = "it may be stopped or overloaded"
+_TELLS: dict[type, str] = {
+    Add: "callgate list",
+    Edit: "callgate list",
+    Remove: "callgate list",
+    Undo: "callgate undo",
+    Reload: "callgate status",
+}
+"""What is asked for once is done by a gateway that reads it late; where that is seen."""
 
 
 class ControlClient:
@@ -47,16 +58,16 @@ class ControlClient:
         self._path = path
         self._who: dict[str, Any] = {"who": who, "source": source}
 
-    def ping(self) -> dict[str, Any]:
+    def ping(self, *, timeout: float = TIMEOUT) -> dict[str, Any]:
         """``version`` and ``pid`` of the gateway."""
-        return dict(self.request(Ping()))
+        return dict(self.request(Ping(), timeout=timeout))
 
     def status(self, *, timeout: float = TIMEOUT) -> dict[str, Any]:
         return dict(self.request(Status(), timeout=timeout))
 
-    def metrics(self) -> str:
+    def metrics(self, *, timeout: float = TIMEOUT) -> str:
         """The metrics in Prometheus' text format."""
-        return str(self.request(Metrics()))
+        return str(self.request(Metrics(), timeout=timeout))
 
     def reload(self, *, force: bool = False) -> dict[str, Any]:
         """What ``ReloadResult`` holds; a policy that was not loaded is an answer, not an error."""
@@ -100,14 +111,22 @@ class ControlClient:
             since = page[-1]["rev"]
 
     def request(self, request: AnyRequest, *, timeout: float = TIMEOUT) -> Any:
-        """Send one request, wait for its answer, give its result."""
+        """Send one request, wait for its answer, give its result. ControlSilent when none comes
+        for ``timeout`` seconds.
+        """
         line = msgspec.json.encode(request) + b"\n"
+        sent = False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
                 peer.settimeout(timeout)
                 peer.connect(check_path(self._path))
                 peer.sendall(line)
+                sent = True
                 data = _line(peer)
+        except TimeoutError:
+            raise ControlSilent(_silence(request, timeout, sent)) from None
+        except BlockingIOError:  # as many wait at the socket as the kernel lets wait
+            raise ControlSilent(f"the gateway takes no more connections; {_WHY}") from None
         except (FileNotFoundError, ConnectionRefusedError):
             raise ControlError(f"no gateway is running on {self._path}") from None
         except PermissionError:
@@ -115,6 +134,12 @@ class ControlClient:
         except OSError as error:
             raise ControlError(f"{self._path}: {error.strerror or error}") from error
         return result_of(data)
+
+
+def _silence(request: AnyRequest, timeout: float, sent: bool) -> str:
+    text = f"the gateway did not answer within {timeout:g} s; {_WHY}"
+    look = _TELLS.get(type(request)) if sent else None
+    return f"{text}; it may still be done: see {look}" if look else text
 
 
 def _line(peer: socket.socket) -> bytes:

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import COMMANDS, main
 from gateway.cli.environment import Environment, find_config, shipped
 from gateway.cli.output import local_time
+from gateway.errors import ControlSilent
 from gateway.frontends.probe import Answer
 
 
@@ -32,15 +33,22 @@ class Gateway:
     def __init__(self, answer: dict[str, Any]) -> None:
         self.answer = answer
         self.forced: list[bool] = []
+        self.patience: list[float] = []
 
     def reload(self, *, force: bool) -> dict[str, Any]:
         self.forced.append(force)
         return self.answer
 
-    def status(self) -> dict[str, Any]:
+    def ping(self, *, timeout: float) -> dict[str, Any]:
+        self.patience.append(timeout)
+        return {"pid": 7}
+
+    def status(self, *, timeout: float) -> dict[str, Any]:
+        self.patience.append(timeout)
         return self.answer
 
-    def metrics(self) -> str:
+    def metrics(self, *, timeout: float) -> str:
+        self.patience.append(timeout)
         return str(self.answer["text"])
 
 
@@ -98,7 +106,7 @@ def test_status_is_shown_flat_and_as_it_is_in_json(
 ) -> None:
     answering(monkeypatch, pid=7, policy={"revision": "x", "degraded": False}, trouble=[])
     assert run(config, "status").output == (
-        "  pid              7\n  policy revision  x\n  policy degraded  no\n"
+        "  gateway          ok\n  pid              7\n  policy revision  x\n  policy degraded  no\n"
     )
     assert json.loads(run(config, "status", "--json").output)["policy"]["degraded"] is False
 
@@ -116,6 +124,7 @@ def test_status_is_short_where_there_is_much_to_say(
         ingester={"pid": 8, "status": {"pid": 8, "attempts": 3, "errors": 0}},
     )
     assert run(config, "status").output.splitlines() == [
+        "  gateway                   ok",
         "  version                   1.2.3",
         "  policy lists              nuisance 1,200, vip 0",
         f"  policy last reload        {local_time(1.8e9)}, loaded in 0.2 s",
@@ -123,6 +132,38 @@ def test_status_is_short_where_there_is_much_to_say(
         "  ingester status pid       8",
         "  ingester status attempts  3",
     ]
+
+
+def test_status_begins_with_what_is_in_trouble(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill = {"policy": {"degraded": "the last reload failed"}, "journal": {"degraded": "full"}}
+    answering(monkeypatch, pid=7, **ill)
+    result = run(config, "status")
+    assert result.exit_code == 0
+    assert result.output.splitlines()[0] == "  gateway           DEGRADED: policy, journal"
+    assert json.loads(run(config, "status", "--json").output) == {"pid": 7, **ill}
+
+
+def test_questions_are_given_up_soon(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = answering(monkeypatch, **RESULT, status="loaded", text="")
+    for command in ("status", "metrics", "reload"):
+        run(config, command)
+    assert gateway.patience == [5, 5, 5]
+
+
+def test_a_gateway_that_does_not_answer_is_not_asked_to_reload(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = answering(monkeypatch, **RESULT, status="loaded")
+
+    def ping(*, timeout: float) -> dict[str, Any]:
+        raise ControlSilent(f"the gateway did not answer within {timeout:g} s")
+
+    monkeypatch.setattr(gateway, "ping", ping)
+    result = run(config, "reload")
+    assert (result.exit_code, gateway.forced) == (1, [])
+    assert result.output == "error: the gateway did not answer within 5 s\n"
 
 
 def test_metrics_are_printed_as_they_are(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,32 +9,49 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli import machine
-from gateway.cli.environment import Environment
+from gateway.cli.environment import Environment, is_there
 from gateway.cli.installed import check_dialplan
 from gateway.cli.output import json_option, plural, print_json, styled
-from gateway.cli.remarks import Remark, fail, ok, warn
-from gateway.errors import ConfigError, GatewayError
+from gateway.cli.remarks import AS_WHOM, SOMETHING_ELSE, Remark, fail, ok, warn
+from gateway.errors import ConfigError, ControlSilent, GatewayError, StoreError
 
 if TYPE_CHECKING:
+    from gateway.cli.httpchecks import Behind
     from gateway.policy.loader import Loaded
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 FAILED = 1
 
 
-@dataclass(slots=True)
+@dataclass
 class Examination:
-    """What the checks share: the policy is loaded once."""
+    """What the checks share: the policy is loaded once, and the gateway asked once.
+
+    ``closed`` when this user may not read the state: the policy is that of the YAML alone then.
+    """
 
     environment: Environment
     asterisk_dir: Path
     loaded: Loaded | None = None
+    closed: bool = False
+
+    @cached_property
+    def running(self) -> dict[str, Any] | GatewayError | None:
+        """The status of the gateway, why it does not tell it, or None when there is none."""
+        from gateway.control import QUESTION_TIMEOUT
+
+        try:
+            gateway = self.environment.gateway()
+            return gateway.status(timeout=QUESTION_TIMEOUT) if gateway else None
+        except GatewayError as error:
+            return error
 
 
 @click.command("doctor", short_help="Whether everything is in order, and what to do if not.")
@@ -75,7 +92,9 @@ def _check_config(examination: Examination) -> Iterator[Remark]:
     try:
         assert environment.settings
         yield ok("settings", f"{environment.config} is in order")
-        examination.loaded = environment.load()
+        yield from _check_closed(examination)
+        draft = environment.settings.policy_path if examination.closed else None
+        examination.loaded = environment.load(draft)
     except ConfigError as error:
         for fault in error.faults:
             yield fail("config", str(fault), "correct the file; callgate lint checks it")
@@ -84,7 +103,22 @@ def _check_config(examination: Examination) -> Iterator[Remark]:
     else:
         policy = examination.loaded.policy
         size = f"{plural(len(policy.lists), 'list')}, {plural(len(policy.index), 'entry')}"
-        yield ok("policy", f"revision {policy.revision}: {size}")
+        less = " without the managed ones" * examination.closed
+        yield ok("policy", f"revision {policy.revision}: {size}{less}")
+
+
+def _check_closed(examination: Examination) -> Iterator[Remark]:
+    """Without leave to read the state nothing can be said of it, least of all that it is broken."""
+    from gateway.tokens import FILE
+
+    settings = examination.environment.settings
+    try:
+        for path in (settings.state_dir, settings.entries_path, settings.state_dir / FILE):
+            is_there(path)
+    except StoreError:
+        examination.closed = True
+        unknown = "gateway, tokens and disk are not checked"
+        yield warn("state", f"this user may not read {settings.state_dir}: {unknown}", AS_WHOM)
 
 
 def _check_listener(examination: Examination) -> Iterator[Remark]:
@@ -97,6 +131,10 @@ def _check_listener(examination: Examination) -> Iterator[Remark]:
     except GatewayError as error:
         advice = "start the gateway: callgate serve" + _let_in(examination)
         yield fail("listener", str(error), advice)
+        return
+    if examination.running is None:
+        advice = "stop that, or set another agi.listen"
+        yield fail("listener", f"{where} {SOMETHING_ELSE}", advice)
     else:
         yield ok("listener", f"{where} answers in {answer.seconds * 1000:.1f} ms")
 
@@ -126,11 +164,14 @@ def _check_exposed(examination: Examination) -> Iterator[Remark]:
 
 def _check_gateway(examination: Examination) -> Iterator[Remark]:
     """Whether what runs is what is written."""
-    try:
-        gateway = examination.environment.gateway()
-        status = gateway.status() if gateway else None
-    except GatewayError as error:
-        yield warn("gateway", str(error), "run doctor as the user of the gateway, or as root")
+    if examination.closed:
+        return
+    status = examination.running
+    if isinstance(status, ControlSilent):
+        yield fail("gateway", str(status), "see its log and the load of the machine, or restart it")
+        return
+    if isinstance(status, GatewayError):
+        yield warn("gateway", str(status), AS_WHOM)
         return
     if status is None:
         yield fail("gateway", "none is running with these settings", "start it: callgate serve")
@@ -159,13 +200,26 @@ def _parts(status: dict[str, Any]) -> Iterator[Remark]:
 
 
 def _check_http(examination: Examination) -> Iterator[Remark]:
-    from gateway.cli.httpchecks import check_http
-
     try:
         settings = examination.environment.settings
     except ConfigError:
         return
-    yield from check_http(settings)
+    from gateway.cli.httpchecks import check_http
+
+    yield from check_http(settings, _behind(examination))
+
+
+def _behind(examination: Examination) -> Behind:
+    from gateway.cli.httpchecks import Behind
+
+    running = examination.running
+    if examination.closed:
+        return Behind.UNKNOWN
+    if isinstance(running, ControlSilent):
+        return Behind.SILENT
+    if isinstance(running, GatewayError):
+        return Behind.UNKNOWN
+    return Behind.NONE if running is None else Behind.RUNS
 
 
 def _check_asterisk(examination: Examination) -> Iterator[Remark]:
@@ -199,7 +253,8 @@ def _check_machine(examination: Examination) -> Iterator[Remark]:
         state = examination.environment.settings.state_dir
     except ConfigError:
         return
-    yield machine.check_disk(state)
+    if not examination.closed:
+        yield machine.check_disk(state)
 
 
 CHECKS: tuple[Callable[[Examination], Iterator[Remark]], ...] = (

@@ -6,8 +6,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from enum import StrEnum
 
-from gateway.cli.remarks import Remark, fail, ok, warn
+from gateway.cli.environment import denied
+from gateway.cli.remarks import SOMETHING_ELSE, Remark, fail, ok, warn
 from gateway.errors import StoreError
 from gateway.settings import Address, Settings
 from gateway.tokens import Scope, Tokens
@@ -15,12 +17,22 @@ from gateway.tokens import Scope, Tokens
 PATIENCE = 5.0
 
 
-def check_http(settings: Settings) -> Iterator[Remark]:
+class Behind(StrEnum):
+    """What is known of the gateway whose pages these would be."""
+
+    RUNS = "runs"
+    SILENT = "silent"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
+def check_http(settings: Settings, behind: Behind = Behind.RUNS) -> Iterator[Remark]:
     """One remark for the listener, and one for each thing that leaves it open."""
     address = settings.http.listen
     if address is None:
         return
-    yield _answer(address, "; http.allow must hold this machine" if settings.http.allow else "")
+    besides = "; http.allow must hold this machine" if settings.http.allow else ""
+    yield _answer(address, besides, behind)
     if not address.is_loopback and not settings.http.secure:
         yield warn(
             "http",
@@ -30,23 +42,33 @@ def check_http(settings: Settings) -> Iterator[Remark]:
     yield from _tokens(Tokens(settings.state_dir))
 
 
-def _answer(address: Address, besides: str) -> Remark:
+def _answer(address: Address, besides: str, behind: Behind) -> Remark:
     host = "127.0.0.1" if address.host in ("0.0.0.0", "::") else address.host
     where = Address(host, address.port)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{where}/healthz", timeout=PATIENCE):
-            return ok("http", f"http://{where}/ answers")
+            return _answered(f"http://{where}/", behind)
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         advice = "callgate serve starts it" + besides
         return fail("http", f"http://{where}/ does not answer: {reason}", advice)
 
 
+def _answered(where: str, behind: Behind) -> Remark:
+    if behind is Behind.NONE:
+        return fail("http", f"{where} {SOMETHING_ELSE}", "stop that, or set another http.listen")
+    if behind is Behind.SILENT:
+        return warn("http", f"{where} answers, but not the gateway behind it")
+    return ok("http", f"{where} answers")
+
+
 def _tokens(tokens: Tokens) -> Iterator[Remark]:
     try:
         found = tokens.all()
     except StoreError as error:
+        if denied(error):
+            return  # that is said of the whole state folder
         yield fail("http", str(error), "move the file away, then callgate token create")
         return
     now = time.time()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AS_WHOM = "run doctor as the user of the gateway, or as root"
+SOMETHING_ELSE = "is answered by something else: no gateway runs with these settings"
+"""What follows the address of a listener."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:

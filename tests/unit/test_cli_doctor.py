@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from click.testing import CliRunner
 from gateway.cli import machine, main
 from gateway.cli.environment import Environment
 from gateway.cli.installed import DEFAULT_DEADLINE
-from gateway.errors import ControlError
+from gateway.errors import ControlError, ControlSilent
 from gateway.frontends.probe import Answer, NoAnswer
+from tests.support.closed import closed_to_us
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +49,8 @@ class Gateway:
         self.policy = policy
         self.more: dict[str, Any] = {}
 
-    def status(self) -> dict[str, Any]:
+    def status(self, *, timeout: float) -> dict[str, Any]:
+        assert timeout <= 5
         if self.policy is None:
             raise ControlError("permission denied")
         return {"policy": self.policy, **self.more}
@@ -105,6 +108,59 @@ def test_with_no_gateway_listener_and_gateway_fail(config: Path) -> None:
     assert code == 1
     assert told(remarks, "listener")[0][0] == "fail"
     assert told(remarks, "gateway") == [("fail", "none is running with these settings")]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_listener_of_another_gateway_is_no_credit(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Environment, "gateway", lambda _: None)
+    code, remarks = examine(config)
+    assert code == 1
+    [(status, text)] = told(remarks, "listener")
+    assert status == "fail"
+    assert text.endswith(" is answered by something else: no gateway runs with these settings")
+
+
+def test_a_gateway_that_does_not_answer_fails(
+    config: Path, running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*, timeout: float) -> dict[str, Any]:
+        raise ControlSilent(f"the gateway did not answer within {timeout:g} s")
+
+    monkeypatch.setattr(running, "status", status)
+    code, remarks = examine(config)
+    assert code == 1
+    assert told(remarks, "gateway") == [("fail", "the gateway did not answer within 5 s")]
+
+
+@pytest.mark.usefixtures("running")
+def test_who_may_not_read_the_state_is_told_so_and_nothing_worse() -> None:
+    with tempfile.TemporaryDirectory(prefix="cg") as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        shutil.copytree(ROOT / "config", root / "config")
+        for path in (root / "config", *(root / "config").rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        config = root / "config/callgate.yaml"
+        config.write_text(config.read_text().replace("127.0.0.1:8080", "127.0.0.1:1"))
+        state = Environment(config).settings.state_dir
+        with Environment(config).entries(create=True):
+            examine(config)
+        with closed_to_us(state):
+            _, remarks = examine(config)
+    assert [item for item in remarks if item["about"] == "state"] == [
+        {
+            "status": "warn",
+            "about": "state",
+            "text": f"this user may not read {state}: gateway, tokens and disk are not checked",
+            "advice": "run doctor as the user of the gateway, or as root",
+        }
+    ]
+    assert told(remarks, "policy")[0][1].endswith(" without the managed ones")
+    assert not any("the policy does not load" in item["text"] for item in remarks)
+    assert not any("move the file away" in item["advice"] for item in remarks)
+    assert not any(told(remarks, about) for about in ("config", "gateway", "disk"))
 
 
 def test_every_fault_of_the_policy_is_a_line(config: Path, running: Gateway) -> None:

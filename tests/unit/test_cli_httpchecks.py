@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.httpchecks import check_http
+from gateway.cli.httpchecks import Behind, check_http
 from gateway.settings import Settings
 from gateway.tokens import Scope, Tokens
 
@@ -53,6 +53,22 @@ def test_where_it_answers_and_has_a_token_all_is_well(tmp_path: Path, port: int)
     Tokens(tmp_path).create("one", [Scope.ADMIN])
     found = told(tmp_path, f'{{listen: "127.0.0.1:{port}"}}')
     assert found == [("ok", f"http://127.0.0.1:{port}/ answers")]
+
+
+def test_what_somebody_else_answers_is_no_credit(tmp_path: Path, port: int) -> None:
+    Tokens(tmp_path).create("one", [Scope.ADMIN])
+    site = settings(tmp_path, f'{{listen: "127.0.0.1:{port}"}}')
+    [remark] = check_http(site, Behind.NONE)
+    assert (remark.status, remark.advice) == ("fail", "stop that, or set another http.listen")
+    assert remark.text == (
+        f"http://127.0.0.1:{port}/ is answered by something else: "
+        "no gateway runs with these settings"
+    )
+    [remark] = check_http(site, Behind.SILENT)
+    assert (remark.status, remark.text) == (
+        "warn",
+        f"http://127.0.0.1:{port}/ answers, but not the gateway behind it",
+    )
 
 
 def test_nobody_listening_is_a_failure(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_further_members_and_headers_are_sent() -> None:
 def test_what_needs_a_confirmation_says_what_it_covers() -> None:
     problem = problem_of(NeedsConfirmation((COVERED,)))
     assert problem.status == 409
-    assert body(problem)["covers"] == [{"what": "did", "text": COVERED.text}]
+    assert body(problem)["covers"] == [{"what": "did", "text": COVERED.text, "entry": ""}]
 
 
 def test_what_may_be_tried_again_says_when() -> None:

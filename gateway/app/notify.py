@@ -38,8 +38,8 @@ class Notifier:
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
-        """Say how we are, if that is news."""
-        if status != self._status:
+        """Say how we are, if that is news since we were ready."""
+        if self._status and status != self._status:
             self._status = status
             self._send(f"STATUS={status}")
 

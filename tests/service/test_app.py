@@ -358,7 +358,8 @@ async def test_a_reload_that_is_asked_for_during_the_start_comes_after_it(
 
     def noted(notifier: Notifier, message: str, descriptors: Sequence[int] = ()) -> None:
         del notifier, descriptors
-        if message.startswith("FDSTORE"):  # the sockets, which systemd keeps
+        # The sockets, which systemd keeps; and how we are, which is looked at now and then.
+        if message.startswith(("FDSTORE", "STATUS")):
             return
         said.append((message.partition("\n")[0], len(gateways[0].listeners())))
 
@@ -547,6 +548,7 @@ def test_the_service_manager_is_told_how_it_goes(tmp_path: Path) -> None:
         manager.bind(address)
         notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "10000000"})
         assert notifier.watchdog == 10
+        notifier.status("nothing is told of before it is ready")
         for say in (notifier.reloading, notifier.alive, notifier.stopping):
             say()
         notifier.ready("fine")

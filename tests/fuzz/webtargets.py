@@ -26,7 +26,7 @@ _CHANNEL = (
     b"section=dialplan&Hunt-Context=public&Hunt-Caller-ID-Number=%2B33162000000"
     b"&Hunt-Destination-Number=%2B33140000000&Unique-ID=u&variable_sip_from_display="
 )
-_control = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
+_control = re.compile("[\x00-\x1f\x7f]").search
 _status = re.compile(rb"HTTP/1\.1 (\d{3}) ").match
 FACTS = ("caller", "callee", "trunk", "campaign", "extension", "channel_id", "linked_id")
 SIZE = 61

@@ -20,31 +20,9 @@ from gateway.attempts.store import AttemptStore
 from gateway.cli import main
 from gateway.entries import EntryStore
 from tests.support.attempts import make_attempt
-from tests.support.closed import NOBODY
+from tests.support.closed import NOBODY, AsRoot
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-class AsRoot:
-    """The module ``os`` as root has it, in a folder of somebody else's; ``given`` says what."""
-
-    def __init__(self) -> None:
-        self.given: list[tuple[str, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def geteuid(self) -> int:
-        return 0
-
-    def fstat(self, descriptor: int) -> os.stat_result:
-        found = list(os.fstat(descriptor))
-        found[4] += 1
-        return os.stat_result(found)
-
-    def fchown(self, descriptor: int, user: int, group: int) -> None:
-        del group
-        self.given.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")).name, user))
 
 
 @pytest.fixture
